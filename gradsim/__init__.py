@@ -1,0 +1,46 @@
+"""gradsim: ensembles of backward passes through random deep networks.
+
+Random deep MLPs and unrolled RNNs are run backward in large ensembles; every result is a labelled
+:class:`xarray.Dataset` with its own seed, layer and condition.
+"""
+
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as _version
+
+try:
+    __version__ = _version("gradsim")
+except PackageNotFoundError:  # run from the repository, uninstalled
+    __version__ = "0.1.0"
+
+from gradsim import analysis, plot, theory
+from gradsim.activations import activations
+from gradsim.cells import cells
+from gradsim.initializers import initializers
+from gradsim.measurements import measurements
+from gradsim.models import MLP, RNN
+from gradsim.network import Gradients, Network, backward, from_arrays, network
+from gradsim.scaled import Scaled, UnderflowError
+from gradsim.simulate import simulate
+from gradsim.storage import load, save
+
+__all__ = [
+    "MLP",
+    "RNN",
+    "Gradients",
+    "Network",
+    "Scaled",
+    "UnderflowError",
+    "activations",
+    "analysis",
+    "backward",
+    "cells",
+    "from_arrays",
+    "initializers",
+    "load",
+    "measurements",
+    "network",
+    "plot",
+    "save",
+    "simulate",
+    "theory",
+]

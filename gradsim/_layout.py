@@ -1,0 +1,144 @@
+"""Where everything of a pass lies in a worker's memory: sizes, switches and addresses."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradsim.initializers import initializers
+from gradsim.kernels import ops
+from gradsim.tape import MATRICES
+
+if TYPE_CHECKING:
+    from gradsim.plan import Group
+
+TILE = 2**22  # elements of a weight matrix held at a time
+STORE_BYTES = 2**27  # weights of a network that are kept for the backward pass
+ROW_WORK = 2**32  # multiplications of one matrix product: the stop flag is read in between
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass
+class Sizes:
+    """Elements of the flat arrays of a worker, and exponent rows of its values."""
+
+    store: int = 0
+    lines: int = 0
+    slopes: int = 0
+    weights: int = 0
+    input_weights: int = 0
+    part: int = 0
+
+
+def _active_heads(group: "Group") -> np.ndarray:
+    """Heads of depth >= l, for l = 0 .. L + 1."""
+    return np.array([np.sum(group.depths >= layer) for layer in range(group.layers + 2)])
+
+
+def _rows_made(group: "Group", active: np.ndarray) -> np.ndarray:
+    """Rows of W drawn at each layer: hidden units, or outputs, or the larger of the two."""
+    made = np.array(group.widths)
+    if not group.recurrent:
+        for layer in range(1, group.layers + 1):
+            hidden = group.widths[layer] if active[layer + 1] > 0 else 0
+            made[layer] = max(hidden, group.n_out if active[layer] > active[layer + 1] else 0)
+    return made
+
+
+def _place_values(group: "Group", sizes: Sizes) -> Arrays:
+    """Addresses of values, their exponent rows, and addresses of slopes, by layer."""
+    table, rows, layers, widths = group.table, group.row_count, group.layers, group.widths
+    address = np.zeros((table.values, layers + 1), np.int64)
+    index = np.zeros((table.values, layers + 1), np.int64)
+    slopes = np.zeros((max(table.maps, 1), layers + 1), np.int64)
+    kept = layers if group.recurrent else layers - 1  # an MLP's output has rows of its own
+    for read, written in table.states:
+        for layer in range(kept + 1):
+            if layer < layers:
+                address[read, layer + 1], index[read, layer + 1] = sizes.store, sizes.lines
+            address[written, layer], index[written, layer] = sizes.store, sizes.lines
+            sizes.store, sizes.lines = sizes.store + rows * widths[layer], sizes.lines + 1
+    states = {v for pair in table.states for v in pair}
+    for v in (v for v in range(table.values) if v not in states):
+        for layer in range(1, kept + 1):
+            address[v, layer], index[v, layer] = sizes.store, sizes.lines
+            if v in table.saved:
+                sizes.store, sizes.lines = sizes.store + rows * widths[layer], sizes.lines + 1
+        if v not in table.saved:  # scratch: the next layer writes over it
+            sizes.store, sizes.lines = sizes.store + rows * max(widths), sizes.lines + 1
+    for slot in range(table.maps):
+        for layer in range(1, kept + 1):
+            slopes[slot, layer] = sizes.slopes
+            sizes.slopes += rows * widths[layer]
+    return {"address": address, "index": index, "slope_address": slopes}
+
+
+def _place_weights(
+    group: "Group", made: np.ndarray, tile: np.ndarray, given: bool, sizes: Sizes
+) -> tuple[Arrays, bool]:
+    """Addresses of W and U by map and layer, and whether all of them are kept."""
+    maps, layers, widths = len(group.table.matrices), group.layers, group.widths
+    weights = np.zeros((maps, layers + 1), np.int64)
+    drives = np.zeros((maps, layers + 1), np.int64)
+    size = [0, *(int(made[i]) * widths[i - 1] for i in range(1, layers + 1))]
+    drive = [0, *(widths[i] * group.n_in for i in range(1, layers + 1))]
+    whole = maps * (sum(size) + sum(drive)) * group.real.itemsize
+    stored = given or group.tied or whole <= STORE_BYTES
+    if not stored:
+        sizes.weights = max(int(tile[i]) * widths[i - 1] for i in range(1, layers + 1))
+        sizes.input_weights = max(drive)
+    for m in range(maps if stored else 0):
+        for layer in range(1, layers + 1):
+            if group.tied and layer > 1:
+                weights[m, layer], drives[m, layer] = weights[m, 1], drives[m, 1]
+                continue
+            weights[m, layer], drives[m, layer] = sizes.weights, sizes.input_weights
+            sizes.weights += size[layer]
+            sizes.input_weights += drive[layer]
+    return {"weight_address": weights, "input_address": drives}, stored
+
+
+def _cost_slot(group: "Group") -> int:
+    """Slopes of the activation that makes an RNN's state (cross-entropy reads them), or -1."""
+    for row in group.table.ops:
+        if group.recurrent and row[0] == ops.MAP and row[3] == group.table.states[0][1]:
+            return row[7]
+    return -1
+
+
+def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
+    """Scalars and address arrays of the engine's record, and the sizes of what they address."""
+    table, options, sizes = group.table, group.options, Sizes()
+    active = _active_heads(group)
+    made = _rows_made(group, active)
+    fan_in = np.array([1, *group.widths[:-1]])
+    tile = np.maximum(1, np.minimum(made, TILE // fan_in))
+    arrays = _place_values(group, sizes)
+    addresses, stored = _place_weights(group, made, tile, given, sizes)
+    biggest = int(np.max(tile[1:] * fan_in[1:]))
+    row_tile = max(1, min(max(group.row_count, group.head_rows), ROW_WORK // biggest))
+    if np.any(tile[1:] < made[1:]):
+        sizes.part = row_tile * int(np.max(tile[1:] + fan_in[1:]))
+    layers = np.zeros((4, group.layers + 2), np.int64)
+    layers[0, :-1], layers[1, :-1], layers[2, :-1], layers[3] = group.widths, made, tile, active
+    arrays |= addresses | {
+        "ops": np.array(table.ops, np.int64),
+        "states": np.array(table.states, np.int64),
+        "constants": np.array(table.constants, np.float64).reshape(-1, 2),
+        "streams": np.array([MATRICES[name] for name in table.matrices], np.int64),
+        "layer": layers,
+    }
+    scalars = {
+        "layers": group.layers, "rows": group.row_count, "heads": len(group.heads),
+        "conditions": len(group.forward), "examples": group.examples, "n_in": group.n_in,
+        "n_out": group.n_out, "widest": group.widest, "head_rows": group.head_rows,
+        "row_tile": row_tile, "recurrent": group.recurrent, "tied": group.tied, "given": given,
+        "stored": stored,
+        "uniform": initializers[group.first.init].distribution == "uniform",
+        "each": options.each, "gradient": options.gradient, "signal": options.signal,
+        "totals": options.total and group.recurrent,
+        "keep_delta": options.keep or (options.total and group.tied),
+        "cost_slot": _cost_slot(group), "last_map": len(table.matrices) - 1,
+    }  # fmt: skip
+    return {name: int(number) for name, number in scalars.items()}, arrays, sizes

@@ -1,0 +1,59 @@
+"""Named things: looked up by name with a helpful error, printed as a table."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Generic, TypeVar
+
+Entry = TypeVar("Entry")
+
+
+def unknown(what: str, name: object, known: list[str]) -> ValueError:
+    """Error for an unknown name: what is allowed, what came, and the nearest known ones."""
+    near = get_close_matches(str(name), known, n=2)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return ValueError(f"{what} must be one of {sorted(known)}, got {name!r}{hint}")
+
+
+class Registry(Mapping[str, Entry], Generic[Entry]):
+    """A read-only mapping from name to entry whose text form is a table.
+
+    Parameters
+    ----------
+    kind
+        What an entry is, for error messages.
+    entries
+        The entries by name.
+    columns
+        Attributes of an entry that the table shows.
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, Entry], columns: tuple[str, ...]) -> None:
+        self._kind, self._entries, self._columns = kind, dict(entries), columns
+
+    def __getitem__(self, name: str) -> Entry:
+        """Entry of that name; ValueError with the nearest known names otherwise."""
+        if not isinstance(name, str) or name not in self._entries:
+            raise unknown(self._kind, name, list(self._entries))
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether an entry has that name."""
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Names in the order of registration."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        """Table of all entries."""
+        rows = [("name", *self._columns)]
+        rows += [
+            (k, *(str(getattr(e, c)) for c in self._columns)) for k, e in self._entries.items()
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
+        return "\n".join(lines)

@@ -1,0 +1,190 @@
+"""The registry of measurements: each names its variables, their dimensions and their prose.
+
+What is registered here validates a result, documents it and becomes its attributes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradsim._registry import Registry
+
+LAYERED, STATES, NETWORK = "layered", "states", "network"  # dims after (…, seed[, example])
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a result.
+
+    Attributes
+    ----------
+    name, long_name, formula
+        Name in the Dataset, and its prose.
+    dims
+        "layered" (layer or step), "states" (state_step 0..T) or "network".
+    models
+        Kinds of model that have it.
+    needs
+        "" always; "inputs": RNN with inputs; "total": where the total is asked for.
+    kind
+        dtype of the variable.
+    """
+
+    name: str
+    long_name: str
+    formula: str
+    dims: str = LAYERED
+    models: tuple[str, ...] = ("MLP", "RNN")
+    needs: str = ""
+    kind: str = "float64"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A measurement with its parameters, as it goes into a run and its stored configuration."""
+
+    name: str
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    def get(self, name: str) -> Any:
+        """Value of one parameter."""
+        return dict(self.parameters)[name]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A registered measurement; calling it with parameters gives a `Spec`."""
+
+    name: str
+    purpose: str
+    variables: tuple[Variable, ...]
+    defaults: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def __call__(self, **parameters: Any) -> Spec:
+        """Spec with parameters; TypeError names one that is unknown or of the wrong type."""
+        for name, value in parameters.items():
+            if name not in self.defaults:
+                known = sorted(self.defaults) or "no parameters"
+                raise TypeError(f"measurement {self.name!r} has {known}, got {name!r}")
+            if not isinstance(value, type(self.defaults[name])):
+                wanted = type(self.defaults[name]).__name__
+                raise TypeError(f"{self.name}({name}={value!r}): {name} must be a {wanted}")
+        return Spec(self.name, tuple(sorted({**self.defaults, **parameters}.items())))
+
+    @property
+    def names(self) -> str:
+        """Names of the variables, for the printed table."""
+        return ", ".join(variable.name for variable in self.variables)
+
+
+_BATCH = "one cost per network: the mean over examples"
+_GRADIENT = (
+    Variable(
+        "log10_delta_norm", "log10 norm of delta = dC/dz",
+        "log10 ||delta||, averaged over examples",
+    ),
+    Variable(
+        "log10_bias_grad_norm", "log10 norm of the bias gradient",
+        "log10 ||mean over examples of delta||",
+    ),
+    Variable(
+        "log10_weight_grad_norm", "log10 norm of the weight gradient",
+        "log10 ||mean over examples of delta a^T||_F over all weight matrices of the layer or step",
+    ),
+    Variable(
+        "log10_recurrent_grad_norm", "log10 norm of the recurrent weight gradient of a step",
+        "log10 ||mean over examples of delta_t h_(t-1)^T||_F", models=("RNN",),
+    ),
+    Variable(
+        "log10_input_weight_grad_norm", "log10 norm of the input weight gradient of a step",
+        "log10 ||mean over examples of delta_t x_t^T||_F", models=("RNN",), needs="inputs",
+    ),
+    Variable(
+        "log10_input_grad_norm", "log10 norm of the gradient with respect to the input",
+        "log10 ||dC/dx||, averaged over examples", dims=NETWORK, models=("MLP",),
+    ),
+    Variable(
+        "log10_input_grad_norm", "log10 norm of the gradient with respect to the input of a step",
+        "log10 ||dC/dx_t||, averaged over examples", models=("RNN",), needs="inputs",
+    ),
+    Variable(
+        "log10_state_grad_norm", "log10 norm of the gradient with respect to a state",
+        "log10 ||dC/dh_t||, averaged over examples", dims=STATES, models=("RNN",),
+    ),
+    Variable(
+        "log10_total_weight_grad_norm", "log10 norm of the gradient of all weights over all steps",
+        "log10 ||dC/d(W, U)||_F, summed over steps where they share weights",
+        dims=NETWORK, models=("RNN",), needs="total",
+    ),
+    Variable("log10_loss", "log10 of the cost", "log10 |C|", dims=NETWORK),
+    Variable(
+        "status", "status of the network",
+        "0 ok; 1 exact zero, all paths dead; 2 non-finite forward value; 3 zero only because slopes "
+        "or the forward signal underflowed; the most severe of the examples",
+        dims=NETWORK, kind="int8",
+    ),
+    Variable(
+        "status_layer", "layer or step of the status",
+        "largest layer whose delta is exactly zero, or first layer with a non-finite value; 0 if ok",
+        dims=NETWORK, kind="int32",
+    ),
+)  # fmt: skip
+
+_SIGNAL = (
+    Variable(
+        "log10_weight_norm", "log10 norm of the weights",
+        "log10 of the Frobenius norm of all weight matrices of the layer or step",
+    ),
+    Variable("z_mean_square", "mean square of the pre-activations", "mean of z^2"),
+    Variable("a_mean_square", "mean square of the activations", "mean of a^2"),
+    Variable("saturated_share", "share of saturated units", "share of |phi'(z)| < 1e-3 gamma"),
+    Variable("inactive_share", "share of inactive units", "share of phi'(z) = 0"),
+    Variable("dead_share", "share of dead units", "share of units with a = phi' = 0 for all examples"),
+)  # fmt: skip
+
+measurements_table = {
+    "gradient": Measurement(
+        "gradient", "norms of the backward pass, layer by layer", _GRADIENT, {"total": True}
+    ),
+    "signal": Measurement("signal", "what the forward pass carries", _SIGNAL),
+}
+
+
+class _Measurements(Registry[Measurement]):
+    """Registry whose entries are also attributes: ``measurements.gradient(total=False)``."""
+
+    def __getattr__(self, name: str) -> Measurement:
+        if name.startswith("_") or name not in self:
+            raise AttributeError(f"no measurement {name!r}; known are {list(self)}")
+        return self[name]
+
+
+measurements = _Measurements("measurement", measurements_table, ("purpose", "names"))
+
+
+def parse(measure: Any) -> tuple[Spec, ...]:
+    """Specs of a run from names and specs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown or repeated measurement, or anything that is neither name nor spec.
+    """
+    if isinstance(measure, str | Spec | Measurement):
+        measure = (measure,)
+    if not isinstance(measure, Sequence) or not measure:
+        raise TypeError(f"measure must be a sequence of names or specs, got {measure!r}")
+    specs = []
+    for item in measure:
+        if isinstance(item, Spec):
+            specs.append(item)
+        elif isinstance(item, Measurement):
+            specs.append(item())
+        elif isinstance(item, str):
+            specs.append(measurements[item]())
+        else:
+            raise TypeError(f"measure must hold names or specs, got {item!r}")
+    names = [spec.name for spec in specs]
+    if len(set(names)) != len(names):
+        raise ValueError(f"measure must not repeat a measurement, got {names}")
+    return tuple(specs)

@@ -1,0 +1,290 @@
+"""Models: frozen, validated, hashable descriptions of a network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gradsim._registry import unknown
+from gradsim.activations import OUTPUTS, activations
+from gradsim.cells import cells
+from gradsim.initializers import initializers
+
+LOSSES = ("mse", "cross_entropy", "linear")
+
+
+def whole(where: str, name: str, value: Any, least: int = 1) -> int:
+    """Check an integer argument; TypeError or ValueError names it."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+        raise TypeError(f"{where}({name}={value!r}): {name} must be an integer >= {least}")
+    if value < least:
+        raise ValueError(f"{where}({name}={value!r}): {name} must be an integer >= {least}")
+    return int(value)
+
+
+def real(where: str, name: str, value: Any, least: float | None = 0.0) -> float:
+    """Check a finite real argument, by default not negative."""
+    limit = "a finite number" if least is None else f"a finite number >= {least:g}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(f"{where}({name}={value!r}): {name} must be {limit}")
+    if not np.isfinite(value) or (least is not None and value < least):
+        raise ValueError(f"{where}({name}={value!r}): {name} must be {limit}")
+    return float(value)
+
+
+def choice(where: str, name: str, value: Any, allowed: Sequence[str]) -> str:
+    """Check a name against those allowed."""
+    if not isinstance(value, str) or value not in allowed:
+        raise unknown(f"{where}: {name}", value, list(allowed))
+    return value
+
+
+class _Model:
+    """What both models share: validation of their common fields."""
+
+    _kind: ClassVar[str]
+    activation: str
+    cell: str
+    loss: str
+    init: str
+    sigma_w: float
+    sigma_b: float
+    slope: float
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_common(self) -> None:
+        kind = self._kind
+        choice(kind, "activation", self.activation, tuple(activations))
+        allowed = tuple(name for name, cell in cells.items() if cell.model == kind)
+        choice(kind, "cell", self.cell, allowed)
+        choice(kind, "loss", self.loss, LOSSES)
+        choice(kind, "init", self.init, tuple(initializers))
+        for name in ("sigma_w", "sigma_b"):
+            self._set(name, real(kind, name, getattr(self, name)))
+        self._set("slope", real(kind, "slope", self.slope, least=None))
+
+    def with_fields(self, **values: Any) -> Any:
+        """Copy of the model with some fields replaced, validated anew."""
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        for name in values:
+            if name not in names:
+                raise unknown(f"field of {self._kind}", name, names)
+        return replace(self, **values)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class MLP(_Model):
+    """Random feed-forward network: a^l = phi(W^l a^(l-1) + b^l), l = 1..depth.
+
+    Parameters
+    ----------
+    depth
+        Number of weight layers L.
+    width
+        Units of every hidden layer, or a tuple (n_0, ..., n_L) that sets the ends and the depth.
+    input_width, output_width
+        Units of the ends; None means ``width``, or what given inputs and targets have.
+    activation
+        Name in :data:`gradsim.activations`.
+    output
+        Activation of the last layer; None means ``activation``.  "softmax" is an output only.
+    loss
+        "mse" 1/2 ||y - a^L||^2, "cross_entropy" (sigmoid or softmax output) or "linear" v . a^L.
+    init
+        Name in :data:`gradsim.initializers`.
+    sigma_w
+        Standard deviation of a weight times sqrt(fan_in); for a named scheme, a factor on the
+        scheme's own standard deviation.
+    sigma_b
+        Standard deviation of a bias.
+    cell
+        Name in :data:`gradsim.cells`.
+    slope
+        Slope of leaky_relu for negative arguments.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a field has the wrong type or value; the message names the field, the value and what is
+        allowed.
+
+    Examples
+    --------
+    >>> MLP(depth=3, width=16, activation="relu", init="he_normal").depth
+    3
+    """
+
+    _kind: ClassVar[str] = "MLP"
+
+    depth: int = 10
+    width: int | tuple[int, ...] = 64
+    input_width: int | None = None
+    output_width: int | None = None
+    activation: str = "tanh"
+    output: str | None = None
+    loss: str = "mse"
+    init: str = "gaussian"
+    sigma_w: float = 1.0
+    sigma_b: float = 0.0
+    cell: str = "dense"
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Validate every field."""
+        self._check_common()
+        if isinstance(self.width, tuple | list):
+            self._check_widths(self.width)
+        else:
+            self._set("width", whole("MLP", "width", self.width))
+            self._set("depth", whole("MLP", "depth", self.depth))
+        for name in ("input_width", "output_width"):
+            if getattr(self, name) is not None:
+                self._set(name, whole("MLP", name, getattr(self, name)))
+        if self.output is not None:
+            choice("MLP", "output", self.output, OUTPUTS)
+        if self.loss == "cross_entropy" and self.last_activation not in ("sigmoid", "softmax"):
+            raise ValueError(
+                "MLP(loss='cross_entropy'): output must be 'sigmoid' or 'softmax', "
+                f"got {self.last_activation!r}"
+            )
+
+    def _check_widths(self, widths: Sequence[Any]) -> None:
+        if len(widths) < 2:
+            raise ValueError(f"MLP(width={widths!r}): a tuple must hold (n_0, ..., n_L), L >= 1")
+        sizes = tuple(whole("MLP", "width", n) for n in widths)
+        default = MLP.__dataclass_fields__["depth"].default
+        if self.depth not in (default, len(sizes) - 1):
+            raise ValueError(
+                f"MLP(depth={self.depth!r}, width={widths!r}): depth must be {len(sizes) - 1}, "
+                "as the tuple has it"
+            )
+        for name, size in (("input_width", sizes[0]), ("output_width", sizes[-1])):
+            if getattr(self, name) not in (None, size):
+                raise ValueError(
+                    f"MLP({name}={getattr(self, name)!r}, width={widths!r}): {name} must be {size}"
+                )
+            self._set(name, size)
+        self._set("width", sizes)
+        self._set("depth", len(sizes) - 1)
+
+    @property
+    def last_activation(self) -> str:
+        """Activation of the output layer."""
+        return self.activation if self.output is None else self.output
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of every layer (n_0, ..., n_L)."""
+        if isinstance(self.width, tuple):
+            return self.width
+        first = self.width if self.input_width is None else self.input_width
+        last = self.width if self.output_width is None else self.output_width
+        return (first, *[self.width] * (self.depth - 1), last)
+
+
+@dataclass(frozen=True)
+class RNN(_Model):
+    """Random recurrent network, unrolled: h_t = phi(W h_(t-1) + U x_t + b), t = 1..steps.
+
+    Parameters
+    ----------
+    steps
+        Number of time steps T.
+    width
+        Units of the state.
+    input_width
+        Features of an input; None means ``width``, or what given inputs have.
+    activation, loss, init, sigma_w, sigma_b, slope
+        As in :class:`MLP`; there is no readout, so "cross_entropy" needs a sigmoid state.
+    cell
+        Name in :data:`gradsim.cells`.
+    tied
+        One set of weights for all steps (True), or fresh weights at every step.
+    loss_at
+        "last": the cost is on h_T; "all": the sum over steps of the cost on h_t.
+    sigma_u
+        Standard deviation of an input weight times sqrt(input_width); 0 means no inputs.
+    initial_state
+        "gaussian" h_0 ~ N(0, I), "zeros", or an array (unit,) or (example, unit).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a field has the wrong type or value.
+
+    Examples
+    --------
+    >>> RNN(steps=20, width=8, tied=False).steps
+    20
+    """
+
+    _kind: ClassVar[str] = "RNN"
+
+    steps: int = 50
+    width: int = 64
+    input_width: int | None = None
+    activation: str = "tanh"
+    cell: str = "vanilla"
+    tied: bool = True
+    loss: str = "mse"
+    loss_at: str = "last"
+    init: str = "gaussian"
+    sigma_w: float = 1.0
+    sigma_u: float = 0.0
+    sigma_b: float = 0.0
+    initial_state: str | tuple = "gaussian"
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Validate every field."""
+        self._check_common()
+        for name in ("steps", "width"):
+            self._set(name, whole("RNN", name, getattr(self, name)))
+        if self.input_width is not None:
+            self._set("input_width", whole("RNN", "input_width", self.input_width))
+        if not isinstance(self.tied, bool | np.bool_):
+            raise TypeError(f"RNN(tied={self.tied!r}): tied must be True or False")
+        self._set("tied", bool(self.tied))
+        choice("RNN", "loss_at", self.loss_at, ("last", "all"))
+        self._set("sigma_u", real("RNN", "sigma_u", self.sigma_u))
+        self._check_initial_state()
+        if self.loss == "cross_entropy" and self.activation != "sigmoid":
+            raise ValueError(
+                "RNN(loss='cross_entropy'): the state must be a sigmoid (activation='sigmoid'), "
+                f"got activation={self.activation!r}"
+            )
+
+    def _check_initial_state(self) -> None:
+        if isinstance(self.initial_state, str):
+            choice("RNN", "initial_state", self.initial_state, ("gaussian", "zeros"))
+            return
+        try:
+            state = np.asarray(self.initial_state, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"RNN(initial_state={self.initial_state!r}): initial_state must be 'gaussian', "
+                "'zeros' or an array of numbers"
+            ) from error
+        if state.ndim not in (1, 2) or state.shape[-1] != self.width:
+            raise ValueError(
+                f"RNN(initial_state of shape {state.shape}): initial_state must have shape "
+                f"({self.width},) or (example, {self.width})"
+            )
+        if not np.isfinite(state).all():
+            raise ValueError("RNN(initial_state=...): initial_state must be finite")
+        rows = state.tolist()
+        self._set("initial_state", tuple(tuple(r) if isinstance(r, list) else r for r in rows))
+
+    @property
+    def depth(self) -> int:
+        """Number of steps: the RNN's depth when it is unrolled."""
+        return self.steps
+
+    @property
+    def last_activation(self) -> str:
+        """Activation of the state that the cost is on."""
+        return self.activation

@@ -1,0 +1,390 @@
+"""One network as NumPy arrays, its gradients with their own exponents, and networks from arrays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from gradsim import _draws
+from gradsim._validate import parse_seed
+from gradsim.examples import Inputs, as_numbers, parse_inputs, parse_targets, target_block
+from gradsim.models import MLP, RNN, choice, whole
+from gradsim.plan import Given, Options, Pass, build
+from gradsim.scaled import Scaled, outer_mean, times
+from gradsim.sweep import Sweep, bind
+from gradsim.workspace import Worker
+
+_FREE = {"activation", "output", "loss", "slope", "loss_at", "initial_state"}
+Matrices = np.ndarray | list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network: its model and all its numbers, in float64.
+
+    Attributes
+    ----------
+    model
+        Its MLP or RNN.
+    weights
+        Matrices (unit, input) in layer order; of an RNN the recurrent ones, one if tied.
+    biases
+        Vectors (unit,) in layer order; one if tied.
+    recurrent, input_weights
+        RNN: one matrix where the weights are tied, a list with one a step where not; None
+        otherwise.
+    inputs
+        (example, feature) or (example, step, feature); None where there are none, or where seeds
+        are to draw them.
+    targets
+        What the cost compares with, or v of ``loss="linear"``: (example, feature), for a cost at
+        every step (example, step, feature); None where seeds are to draw them.
+    initial_state
+        RNN: h_0 (unit,) or (example, unit).
+    seed, key
+        Address that it was drawn from; seed None where it was built from arrays.
+    """
+
+    model: MLP | RNN
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    input_weights: Matrices | None = None
+    inputs: np.ndarray | None = None
+    targets: np.ndarray | None = None
+    initial_state: np.ndarray | None = None
+    seed: int | None = None
+    key: int = 0
+
+    @property
+    def recurrent(self) -> Matrices | None:
+        """W of an RNN: one matrix where tied, a list with one a step where not."""
+        if not isinstance(self.model, RNN):
+            return None
+        return self.weights[0] if self.model.tied else self.weights
+
+    def given(self) -> Given:
+        """Arrays in the form that a plan takes."""
+        drives = self.input_weights
+        if drives is None:
+            drives = []
+        elif isinstance(drives, np.ndarray):
+            drives = [drives]
+        return Given([self.weights], [list(drives)], [self.biases])
+
+    def check_vary(self, vary: Mapping[str, Any] | None) -> None:
+        """Refuse to vary fields that the arrays have settled."""
+        tied = isinstance(self.model, RNN) and self.model.tied
+        free = _FREE | ({"steps"} if tied else set())
+        for name in vary or ():
+            if name not in free:
+                raise ValueError(
+                    f"vary[{name!r}]: a Network's arrays fix it; free are {sorted(free)}"
+                )
+
+    def digest(self) -> str:
+        """SHA-256 of all weights and biases."""
+        total = sha256()
+        for array in (*self.weights, *self.given().input_weights[0], *self.biases):
+            total.update(np.ascontiguousarray(array).tobytes())
+        return total.hexdigest()
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients of a network's cost (the mean over examples); names as in :class:`Network`.
+
+    Attributes
+    ----------
+    weights, biases
+        dC/dW and dC/db in layer order; of a tied RNN one, summed over steps.
+    deltas
+        dC_b/dz (example, unit) in layer order, each example's own cost.
+    inputs
+        dC/dx (example, feature); of an RNN one a step, or None without inputs.
+    input_weights
+        dC/dU of an RNN.
+    initial_state
+        dC/dh_0 (example, unit) of an RNN.
+    """
+
+    model: MLP | RNN
+    weights: list[Scaled]
+    biases: list[Scaled]
+    deltas: list[Scaled]
+    inputs: Scaled | list[Scaled] | None = None
+    input_weights: Scaled | list[Scaled] | None = None
+    initial_state: Scaled | None = field(default=None)
+
+    @property
+    def recurrent(self) -> Scaled | list[Scaled] | None:
+        """dC/dW of an RNN: one where the weights are tied."""
+        if not isinstance(self.model, RNN):
+            return None
+        return self.weights[0] if self.model.tied else self.weights
+
+
+def network(
+    model: MLP | RNN, seed: int, *, key: int = 0, inputs: Any = None, targets: Any = None
+) -> Network:
+    """Rebuild one network of an ensemble as NumPy arrays.
+
+    Parameters
+    ----------
+    model
+        MLP or RNN.
+    seed, key
+        Its address, as in :func:`gradsim.simulate`.
+    inputs, targets
+        As in :func:`gradsim.simulate`.
+
+    Returns
+    -------
+    Network
+        The same numbers that ``simulate(model, [seed])`` runs in float64, up to rounding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`gradsim.simulate` does.
+
+    Examples
+    --------
+    >>> net = network(MLP(depth=2, width=3), seed=17)
+    >>> [w.shape for w in net.weights], net.inputs.shape
+    ([(3, 3), (3, 3)], (1, 3))
+    """
+    if not isinstance(model, MLP | RNN):
+        raise TypeError(f"model must be a gradsim MLP or RNN, got {model!r}")
+    seed, key = parse_seed("network", "seed", seed, 64), parse_seed("network", "key", key, 32)
+    parsed = parse_inputs(inputs, isinstance(model, RNN))
+    given = parse_targets(targets, model, parsed)
+    model = bind(Sweep((), (), (model,)), parsed, given).models[0]
+    draw = _draws.Draws(model, seed, key)
+    weights, biases = draw.weights()
+    if given is None:
+        y = draw.targets(parsed.count)
+    else:
+        moves = given.moves and getattr(model, "loss_at", "last") == "all"
+        block = target_block(given, model, parsed.count, draw.n_out, model.depth + 1)
+        y = np.moveaxis(block[1:], 0, 1) if moves else block[model.depth if given.moves else 0]
+    return Network(
+        model=model, weights=weights, biases=biases, input_weights=draw.input_weights(),
+        inputs=draw.inputs(parsed), targets=y, initial_state=draw.initial_state(), seed=seed,
+        key=key,
+    )  # fmt: skip
+
+
+def from_arrays(
+    weights: Any,
+    biases: Any = None,
+    *,
+    cell: str = "dense",
+    input_weights: Any = None,
+    steps: int | None = None,
+    inputs: Any = None,
+    targets: Any = None,
+    **fields: Any,
+) -> Network:
+    """Network from arrays, for :func:`backward` and :func:`gradsim.simulate`.
+
+    Parameters
+    ----------
+    weights
+        cell "dense": matrices (unit, input) in layer order.  cell "vanilla": one matrix (unit,
+        unit) tied over ``steps``, or a list with one a step.
+    biases
+        Vectors (unit,), one per matrix; None means none.
+    cell
+        "dense" (MLP) or "vanilla" (RNN).
+    input_weights
+        RNN: matrix (unit, feature), or a list with one a step.
+    steps
+        Steps of an RNN with tied weights.
+    inputs, targets
+        As in :func:`gradsim.simulate`; None lets seeds draw them.
+    **fields
+        Further fields of the model: activation, output, loss, slope, loss_at, initial_state.
+
+    Returns
+    -------
+    Network
+        Accepted by :func:`gradsim.simulate` in place of a model.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If arrays do not fit together or are not finite numbers.
+    """
+    choice("from_arrays", "cell", cell, ("dense", "vanilla"))
+    for name in fields:
+        if name not in _FREE:
+            raise TypeError(f"from_arrays has no argument {name!r}; fields are {sorted(_FREE)}")
+    tied = cell == "vanilla" and np.ndim(weights[0] if len(weights) else weights) == 1
+    matrices = _arrays("weights", [weights] if tied else weights, 2)
+    vectors = _biases(biases, matrices, tied)
+    drives: list[np.ndarray] = []
+    if cell == "dense":
+        if input_weights is not None or steps is not None:
+            raise ValueError("from_arrays: input_weights and steps belong to cell='vanilla'")
+        model: MLP | RNN = MLP(width=_chain(matrices), **fields)
+    else:
+        count = whole("from_arrays", "steps", steps) if tied else len(matrices)
+        if steps not in (None, count):
+            raise ValueError(f"from_arrays(steps={steps}): weights hold {count} steps")
+        width = _square(matrices)
+        if input_weights is not None:
+            several = not isinstance(input_weights, np.ndarray) or input_weights.ndim == 3
+            several = several and np.ndim(input_weights[0]) == 2
+            drives = _arrays("input_weights", input_weights if several else [input_weights], 2)
+            if len(drives) != len(matrices) or {d.shape[0] for d in drives} != {width}:
+                raise ValueError(
+                    "input_weights must be one matrix (unit, feature) per weight matrix"
+                )
+        features = {"input_width": drives[0].shape[1], "sigma_u": 1.0} if drives else {}
+        model = RNN(steps=count, width=width, tied=tied, **features, **fields)
+    parsed = parse_inputs(inputs, isinstance(model, RNN))
+    given = parse_targets(targets, model, parsed)
+    model = bind(Sweep((), (), (model,)), parsed, given).models[0]
+    return Network(
+        model=model,
+        weights=matrices,
+        biases=vectors,
+        input_weights=None if not drives else (drives[0] if tied else drives),
+        inputs=None if inputs is None else np.asarray(inputs),
+        targets=None if targets is None else np.asarray(targets),
+    )
+
+
+def _arrays(name: str, values: Any, ndim: int) -> list[np.ndarray]:
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray) or len(values) == 0:
+        raise TypeError(f"{name} must be a sequence of arrays, got {values!r}")
+    arrays = [
+        as_numbers(f"{name}[{i}]", value).astype(np.float64) for i, value in enumerate(values)
+    ]
+    for i, array in enumerate(arrays):
+        if array.ndim != ndim:
+            raise ValueError(f"{name}[{i}] must have {ndim} dimensions, got shape {array.shape}")
+    return arrays
+
+
+def _biases(biases: Any, matrices: list[np.ndarray], tied: bool) -> list[np.ndarray]:
+    if biases is None:
+        return [np.zeros(len(w)) for w in matrices]
+    single = tied and np.ndim(biases) == 1 and np.ndim(biases[0]) == 0
+    vectors = _arrays("biases", [biases] if single else biases, 1)
+    shapes = [len(w) for w in matrices]
+    if [len(b) for b in vectors] != shapes:
+        raise ValueError(f"biases must have lengths {shapes}, got {[len(b) for b in vectors]}")
+    return vectors
+
+
+def _chain(matrices: list[np.ndarray]) -> tuple[int, ...]:
+    for i in range(1, len(matrices)):
+        if matrices[i].shape[1] != matrices[i - 1].shape[0]:
+            raise ValueError(
+                f"weights[{i}] of shape {matrices[i].shape} must have "
+                f"{matrices[i - 1].shape[0]} columns"
+            )
+    return (matrices[0].shape[1], *(len(w) for w in matrices))
+
+
+def _square(matrices: list[np.ndarray]) -> int:
+    shapes = {w.shape for w in matrices}
+    if len(shapes) != 1 or len(set(matrices[0].shape)) != 1:
+        raise ValueError(f"weights of an RNN must be square and alike, got {sorted(shapes)}")
+    return len(matrices[0])
+
+
+def backward(net: Network) -> Gradients:
+    """Gradients of one network, each with its own exponent.
+
+    Parameters
+    ----------
+    net
+        From :func:`network`, or from :func:`from_arrays` with inputs and targets or with the
+        ones that seed 0 draws.
+
+    Returns
+    -------
+    Gradients
+        Of the mean cost over examples; every array is a :class:`Scaled`.
+
+    Raises
+    ------
+    TypeError
+        If ``net`` is not a Network.
+
+    Examples
+    --------
+    >>> g = backward(network(MLP(depth=300, width=8, activation="sigmoid"), seed=0))
+    >>> bool(g.weights[0].log10_norm() < -150)
+    True
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"backward takes a gradsim Network, got {net!r}")
+    inputs = parse_inputs(net.inputs, isinstance(net.model, RNN))
+    if net.inputs is None:
+        inputs = Inputs(1, asked=False)
+    targets = parse_targets(net.targets, net.model, inputs)
+    model = bind(Sweep((), (), (net.model,)), inputs, targets).models[0]
+    options = Options(np.dtype(np.float64), False, True, False, False, keep=True)
+    (item,) = build((model,), inputs, targets, options, net.given())
+    worker = Worker(item, np.zeros((1, 1), np.int64))
+    worker.run(np.array([net.seed or 0], np.uint64), net.key)
+    return _Reader(net, item, worker).gradients()
+
+
+class _Reader:
+    """Reads values and deltas of one network out of a worker's memory."""
+
+    def __init__(self, net: Network, item: Pass, worker: Worker) -> None:
+        self._net, self._item, self._arrays = net, item, worker.arrays
+        self._count = item.scalars["examples"]
+        self._layers = item.scalars["layers"]
+
+    def _values(self, layer: int) -> Scaled:
+        """Input (example, unit) of the affine map of a layer."""
+        address, line = self._arrays["address"][0, layer], self._arrays["index"][0, layer]
+        n = self._arrays["layer"][0, layer - 1]
+        flat = self._arrays["store"][0, address : address + self._count * n]
+        return Scaled.from_rows(flat.reshape(self._count, n), self._arrays["exponent"][line])
+
+    def _delta(self, layer: int) -> Scaled:
+        n = len(self._net.biases[min(layer, len(self._net.biases)) - 1])
+        first = (layer - 1) * self._count
+        rows = self._arrays["kept"][first : first + self._count, :n]
+        return Scaled.from_rows(rows, self._arrays["kept_e"][layer - 1])
+
+    def _x(self, step: int) -> Scaled:
+        first = (step - 1) * self._count
+        rows = self._arrays["x"][first : first + self._count]
+        return Scaled.from_rows(rows, self._arrays["x_e"][step - 1])
+
+    def gradients(self) -> Gradients:
+        """All gradients of the network."""
+        net, layers = self._net, range(1, self._layers + 1)
+        deltas = [self._delta(layer) for layer in layers]
+        weights = [outer_mean(d, self._values(layer)) for layer, d in zip(layers, deltas)]
+        biases = [d.mean_rows() for d in deltas]
+        far = times(deltas[0], net.weights[0], 1 / self._count)
+        if not isinstance(net.model, RNN):
+            return Gradients(net.model, weights, biases, deltas, inputs=far)
+        drives, inputs = net.given().input_weights[0], None
+        input_weights: list[Scaled] = []
+        if drives:
+            input_weights = [outer_mean(d, self._x(step)) for step, d in zip(layers, deltas)]
+            inputs = [
+                times(d, drives[0 if net.model.tied else i], 1 / self._count)
+                for i, d in enumerate(deltas)
+            ]
+        if net.model.tied:
+            weights, biases = [Scaled.total(weights)], [Scaled.total(biases)]
+        gradient_u: Any = None
+        if drives:
+            gradient_u = Scaled.total(input_weights) if net.model.tied else input_weights
+        return Gradients(
+            net.model, weights, biases, deltas, inputs=inputs, input_weights=gradient_u,
+            initial_state=far,
+        )  # fmt: skip

@@ -1,0 +1,96 @@
+"""Arrays with a binary exponent of their own: gradients that float64 could not hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_LOG10_2 = float(np.log10(2.0))
+_FAR = -(2**30)  # exponent of an array of zeros
+
+
+class UnderflowError(ArithmeticError):
+    """A number is too small for float64."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """The array ``array * 2**exponent``.
+
+    Attributes
+    ----------
+    array
+        float64 mantissas.
+    exponent
+        Common binary exponent.
+    """
+
+    array: np.ndarray
+    exponent: int
+
+    @classmethod
+    def from_rows(cls, rows: np.ndarray, exponents: np.ndarray) -> "Scaled":
+        """Rows (…, unit) with an exponent each, brought to one exponent."""
+        rows = np.asarray(rows, np.float64)
+        sizes = np.where(np.any(rows != 0, axis=-1), np.asarray(exponents), _FAR)
+        top = int(sizes.max(initial=_FAR))
+        if top == _FAR:
+            return cls(np.zeros_like(rows), 0)
+        shift = np.maximum(sizes - top, -5000)
+        return cls(np.ldexp(rows, shift[..., None].astype(np.int64)), top)
+
+    @classmethod
+    def total(cls, parts: "Sequence[Scaled]") -> "Scaled":
+        """Sum of arrays of one shape."""
+        live = [part for part in parts if np.any(part.array)]
+        top = max((part.exponent for part in live), default=0)
+        total = np.zeros_like(parts[0].array)
+        for part in live:
+            total += np.ldexp(part.array, max(part.exponent - top, -5000))
+        return cls(total, top).normalised()
+
+    def normalised(self) -> "Scaled":
+        """The same array with its largest magnitude in [0.5, 1)."""
+        k = int(np.frexp(np.max(np.abs(self.array), initial=0.0))[1])
+        return Scaled(np.ldexp(self.array, -k), self.exponent + k)
+
+    def mean_rows(self) -> "Scaled":
+        """Mean over the first dimension."""
+        return Scaled(self.array.mean(axis=0), self.exponent).normalised()
+
+    def log10_norm(self) -> float:
+        """log10 of the Euclidean (Frobenius) norm; -inf for zeros."""
+        unit = self.normalised()
+        norm = float(np.linalg.norm(unit.array))
+        return float(np.log10(norm)) + unit.exponent * _LOG10_2 if norm > 0 else -np.inf
+
+    def to_array(self) -> np.ndarray:
+        """Plain float64 array.
+
+        Raises
+        ------
+        OverflowError
+            If an entry is too large for float64.
+        UnderflowError
+            If the largest entry is below the smallest normal float64, though not 0.
+        """
+        with np.errstate(over="ignore", under="ignore"):
+            plain = np.ldexp(self.array, self.exponent)
+        if np.any(np.isinf(plain) & np.isfinite(self.array)):
+            raise OverflowError(f"10**{self.log10_norm():.6g} is too large for float64")
+        largest = np.max(np.abs(plain), initial=0.0)
+        if largest < np.finfo(np.float64).tiny and np.any(self.array):
+            raise UnderflowError(f"10**{self.log10_norm():.6g} is too small for float64")
+        return plain
+
+
+def outer_mean(delta: Scaled, a: Scaled) -> Scaled:
+    """Mean over examples of delta_b a_b^T."""
+    d, x = delta.normalised(), a.normalised()
+    product = d.array.T @ x.array / len(d.array)
+    return Scaled(product, d.exponent + x.exponent).normalised()
+
+
+def times(delta: Scaled, weights: np.ndarray, factor: float) -> Scaled:
+    """Factor * delta (example, unit) @ weights (unit, input)."""
+    return Scaled(delta.array @ weights * factor, delta.exponent).normalised()

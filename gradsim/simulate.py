@@ -1,0 +1,243 @@
+"""`simulate`: the one entry point, from a model and seeds to a labelled Dataset."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gradsim import _pool
+from gradsim._validate import (
+    parse_batch,
+    parse_dtype,
+    parse_memory,
+    parse_progress,
+    parse_seed,
+    parse_seeds,
+    parse_threads,
+)  # fmt: skip
+from gradsim.dataset import Collector, describe
+from gradsim.examples import Inputs, Targets, parse_inputs, parse_targets
+from gradsim.measurements import Spec, parse
+from gradsim.models import MLP, RNN
+from gradsim.network import Network
+from gradsim.plan import Given, Options, Pass, build
+from gradsim.sweep import Sweep, bind, expand
+from gradsim.workspace import work_bytes
+
+
+@dataclass(frozen=True)
+class Run:
+    """A checked call of :func:`simulate`: everything that its result depends on."""
+
+    sweep: Sweep
+    seeds: list[int]
+    key: int
+    inputs: Inputs
+    targets: Targets | None
+    measure: tuple[Spec, ...]
+    options: Options
+    threads: int
+    memory: float
+    given: Given | None
+    source: dict[str, Any]
+
+    @property
+    def each(self) -> bool:
+        """Whether every example is a result of its own."""
+        return self.options.each
+
+    def config(self) -> dict[str, Any]:
+        """What rebuilds the call, as plain data."""
+        arrays = {"inputs": self.inputs.array, "targets": self.targets and self.targets.array}
+        return self.source | {
+            "seeds": _compact(self.seeds),
+            "key": self.key,
+            "measure": {spec.name: dict(spec.parameters) for spec in self.measure},
+            "dtype": self.options.dtype.name,
+            "batch": "each" if self.each else "mean",
+            "examples": self.inputs.count,
+            **{name: None if a is None else _array_text(a) for name, a in arrays.items()},
+        }
+
+
+def _compact(seeds: list[int]) -> Any:
+    """Seeds as [first, stop] where they are a range."""
+    whole = seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+    return {"range": [seeds[0], seeds[-1] + 1]} if whole else {"list": seeds}
+
+
+def _array_text(array: np.ndarray) -> dict[str, Any]:
+    """Given array for the stored configuration: its values where it is small, else its digest."""
+    from hashlib import sha256
+
+    text: dict[str, Any] = {
+        "shape": list(array.shape),
+        "sha256": sha256(array.tobytes()).hexdigest(),
+    }
+    return text | ({"values": array.tolist()} if array.size <= 65536 else {})
+
+
+def simulate(
+    model: MLP | RNN | Network,
+    seeds: Any = None,
+    *,
+    vary: Mapping[str, Any] | None = None,
+    inputs: Any = None,
+    targets: Any = None,
+    batch: str = "mean",
+    measure: Any = ("gradient",),
+    dtype: Any = "float64",
+    key: int = 0,
+    threads: int | None = None,
+    memory_limit: int | None = None,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Run an ensemble of random networks forward and backward.
+
+    Parameters
+    ----------
+    model
+        :class:`gradsim.MLP`, :class:`gradsim.RNN`, or a :class:`gradsim.Network`, whose weights
+        are then the same for all seeds.
+    seeds
+        Number of networks n (seeds 0..n-1) or distinct integers.  A Network that was built by
+        seed brings its own.
+    vary
+        Maps fields of the model to sequences of values; each becomes a dimension, in this order.
+        All conditions of a seed share the draws of its weights.
+    inputs
+        None (one random vector or sequence per network), a number of them per network, or an
+        array (example, feature) or (example, step, feature) shared by all networks.
+    targets
+        None (random), (example, feature) or (feature,), for an RNN also (example, step, feature);
+        with cross-entropy also integer labels; with ``loss="linear"`` the vector v.
+    batch
+        "mean": one cost per network, the mean over examples.  "each": every example is its own
+        cost and a dimension ``example`` appears.
+    measure
+        Names or specs of :data:`gradsim.measurements`.
+    dtype
+        "float64" or "float32"; both run the same weights up to rounding.
+    key
+        Integer in [0, 2**32): a further word of every random number's address.
+    threads
+        Worker threads; None means the processors that this process may use.
+    memory_limit
+        Bytes that the run may take; None means what is free.
+    progress
+        Show a bar: None means on a terminal, for runs of more than about two seconds.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions (…varied fields, seed[, example], layer or step); logs are base 10; attributes
+        rebuild the call.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument that is wrong or contradicts another, before any work.
+    MemoryError
+        If the result or one network does not fit, before any work.
+    KeyboardInterrupt
+        Ctrl-C stops all workers within half a second.
+
+    Examples
+    --------
+    >>> import gradsim as gs
+    >>> model = gs.MLP(depth=3, width=8)
+    >>> ds = gs.simulate(model, seeds=5, vary={"activation": ["tanh", "relu"]}, progress=False)
+    >>> ds.log10_delta_norm.dims
+    ('activation', 'seed', 'layer')
+    """
+    run = prepare(
+        model, seeds, vary=vary, inputs=inputs, targets=targets, batch=batch, measure=measure,
+        dtype=dtype, key=key, threads=threads, memory_limit=memory_limit,
+    )  # fmt: skip
+    progress = parse_progress(progress)
+    begin = time.perf_counter()
+    collector = Collector(run)
+    passes = list(build(run.sweep.models, run.inputs, run.targets, run.options, run.given))
+    workers = _fit(run, passes, collector.nbytes())
+    _pool.run_passes(passes, run.seeds, run.key, workers, collector.add, progress)
+    return collector.dataset(time.perf_counter() - begin)
+
+
+def prepare(
+    model: Any,
+    seeds: Any,
+    *,
+    vary: Any,
+    inputs: Any,
+    targets: Any,
+    batch: Any,
+    measure: Any,
+    dtype: Any,
+    key: Any,
+    threads: Any,
+    memory_limit: Any,
+) -> Run:
+    """Check every argument of :func:`simulate`."""
+    given, source = None, {}
+    if isinstance(model, Network):
+        network, model = model, model.model
+        given = network.given()
+        network.check_vary(vary)
+        seeds = [network.seed] if seeds is None else seeds
+        inputs = network.inputs if inputs is None else inputs
+        targets = network.targets if targets is None else targets
+        source = {"network": network.digest()}
+    if seeds is None:
+        raise TypeError("seeds must be an integer >= 1 or an iterable of integers, got None")
+    sweep = expand(model, vary)
+    chosen = parse_seeds(seeds)
+    parsed_inputs = parse_inputs(inputs, isinstance(model, RNN))
+    parsed_targets = _targets(targets, sweep, parsed_inputs)
+    sweep = bind(sweep, parsed_inputs, parsed_targets)
+    specs = parse(measure)
+    named = {spec.name: spec for spec in specs}
+    options = Options(
+        dtype=parse_dtype(dtype),
+        each=parse_batch(batch),
+        gradient="gradient" in named,
+        signal="signal" in named,
+        total="gradient" in named and named["gradient"].get("total"),
+    )
+    return Run(
+        sweep=sweep, seeds=chosen, key=parse_seed("simulate", "key", key, 32),
+        inputs=parsed_inputs, targets=parsed_targets, measure=specs, options=options,
+        threads=parse_threads(threads), memory=parse_memory(memory_limit), given=given,
+        source=source | {"model": describe(model), "vary": _plain(sweep, vary)},
+    )  # fmt: skip
+
+
+def _plain(sweep: Sweep, vary: Any) -> list[list[Any]]:
+    """``vary`` as a list of pairs, so that the order survives."""
+    values = [np.asarray(vary[name], object).tolist() if vary else [] for name in sweep.dims]
+    return [[name, value] for name, value in zip(sweep.dims, values)]
+
+
+def _targets(targets: Any, sweep: Sweep, inputs: Inputs) -> Targets | None:
+    """Given targets; they are read the same way for all losses of the sweep."""
+    if targets is None:
+        return None
+    losses = {model.loss for model in sweep.models}
+    if len(losses) > 1 and "linear" in losses:
+        raise ValueError("targets: loss='linear' reads them as v; vary the loss without targets")
+    return parse_targets(targets, sweep.models[0], inputs)
+
+
+def _fit(run: Run, passes: list[Pass], result: int) -> int:
+    """Workers that fit into memory; MemoryError before any work where not even one does."""
+    largest = max(work_bytes(item) for item in passes)
+    needed = 2 * result + largest
+    if needed > run.memory:
+        raise MemoryError(
+            f"the result takes {result / 1e9:.3g} GB and one network {largest / 1e9:.3g} GB: "
+            f"more than the {run.memory / 1e9:.3g} GB that memory_limit or the machine allows; "
+            "ask for fewer seeds, conditions or examples"
+        )
+    return max(1, min(run.threads, int((run.memory - 2 * result) // max(largest, 1))))

@@ -1,0 +1,309 @@
+"""Result files: NetCDF-4 with checksums, written in one step, checked before they are read.
+
+A file is an ordinary NetCDF-4 file followed by 80 bytes, `gradsim-sha256 <64 hex>` and a newline:
+the SHA-256 of everything before them. NetCDF libraries ignore the trailer, so any of them opens
+the file; `load` verifies it first, because HDF5 reads many damaged files without complaint.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import threading
+from collections.abc import Hashable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import xarray as xr
+
+_MAJOR = 1  # of the newest format this version reads: Conventions = "gradsim-1.0"
+_TAG = b"gradsim-sha256 "
+_TRAILER_BYTES = len(_TAG) + 64 + 1
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_BLOCK_BYTES = 1 << 20
+_FILTERS = {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
+_NUMERIC = [np.dtype(code) for code in "?bBhHiIlLqQfd"]
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.@+-]*")
+# Attributes that NetCDF, HDF5 or xarray take for themselves: they would change what is read back.
+_RESERVED = re.compile(
+    r"_.*|missing_value|scale_factor|add_offset|dtype|coordinates|CLASS|NAME|REFERENCE_LIST"
+    r"|DIMENSION_LIST"
+)
+
+
+class InvalidFileError(ValueError):
+    """The file is truncated, altered, of a newer format, or was not written by `save`."""
+
+
+class _FileLock:
+    """A reentrant lock that pickles to the lock of the receiving process."""
+
+    def __init__(self) -> None:
+        lock = threading.RLock()
+        self.acquire, self.release = lock.acquire, lock.release
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __reduce__(self) -> str:
+        return "_LOCK"
+
+
+_LOCK = _FileLock()  # NetCDF-C crashes when two threads are inside it
+_AS_WRITTEN: dict[str, Any] = {
+    "engine": "netcdf4",
+    "lock": _LOCK,
+    "decode_times": False,
+    "decode_timedelta": False,
+}
+
+
+def save(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
+    """Write a Dataset to a NetCDF-4 file, completely or not at all.
+
+    Every array is compressed (zlib 1, shuffle) and carries a Fletcher-32 checksum; scalars, which
+    HDF5 cannot filter, are covered by the SHA-256 at the end of the file. The file appears under
+    its name only once it is complete and on disk; an existing file is replaced.
+
+    Parameters
+    ----------
+    ds
+        Variables and coordinates of integers, float32, float64, bool or str, of any shape; object
+        arrays of str are stored as str. Attributes are str, int (64 bits) or float.
+    path
+        The file to write; its folder must exist.
+
+    Raises
+    ------
+    TypeError
+        If `ds` is not a Dataset or holds a variable or an attribute that NetCDF cannot give back
+        unchanged (complex, float16, object, datetime; dict, list, bool, None).
+    ValueError
+        If a name, or the text of an attribute, cannot be stored unchanged.
+    FileNotFoundError
+        If the folder does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> ds = xr.Dataset({"log10_loss": ("seed", [-1250.0, -np.inf])}, {"seed": [0, 1]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(ds, folder + "/loss.nc")
+    ...     load(folder + "/loss.nc").identical(ds)
+    True
+    """
+    if not isinstance(ds, xr.Dataset):
+        raise TypeError(f"save(ds=...): must be an xarray.Dataset, got {type(ds).__name__}")
+    target = os.path.realpath(_as_path(path, "save"))
+    _check_storable(ds)
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"save(path={target!r}): must name a file, this is a folder")
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"save(path={target!r}): the folder {folder!r} does not exist")
+    if ds.chunks:  # its worker threads may need the lock
+        ds = ds.compute()
+    with _LOCK, _replacing(target) as temporary:
+        _write_netcdf(ds, temporary)
+        _append_trailer(temporary)
+
+
+def load(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
+    """Read a file written by `save`, after checking that it is the file that was written.
+
+    Parameters
+    ----------
+    path
+        The file to read.
+    lazy
+        False reads everything and closes the file. True leaves it open and reads a variable when
+        it is used; close it with `ds.close()` or a `with` statement.
+
+    Returns
+    -------
+    xarray.Dataset
+        The Dataset given to `save`: same dims, coords, dtypes, values (NaN and infinities
+        included) and attributes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    InvalidFileError
+        A ValueError: the file is truncated, altered, from a newer format or not from `save`.
+    """
+    source = os.path.realpath(_as_path(path, "load"))
+    with _LOCK:
+        _check_trailer(source)
+        with contextlib.ExitStack() as stack:
+            ds = stack.enter_context(xr.open_dataset(source, **_AS_WRITTEN))
+            _check_format(ds, source)
+            _restore_types(ds)
+            if lazy:
+                stack.pop_all()  # leave the file open
+                return ds
+            return ds.load().drop_encoding()
+
+
+def _as_path(path: str | os.PathLike[str], caller: str) -> str:
+    try:
+        return os.path.expanduser(os.fsdecode(os.fspath(path)))
+    except TypeError:
+        kind = type(path).__name__
+        raise TypeError(f"{caller}(path=...): must be a str or os.PathLike, got {kind}") from None
+
+
+def _check_storable(ds: xr.Dataset) -> None:
+    for name in [*ds.dims, *ds.variables]:
+        _check_name(name, "the Dataset")
+    _check_attributes(ds.attrs, "the Dataset")
+    for name, variable in ds.variables.items():
+        if variable.dtype.newbyteorder("=") not in _NUMERIC and not _is_text(variable):
+            raise TypeError(
+                f"save: variable {name!r} must be of integers, float32, float64, bool or str, "
+                f"got {variable.dtype}"
+            )
+        _check_attributes(variable.attrs, f"variable {name!r}")
+
+
+def _is_text(variable: xr.Variable) -> bool:
+    if variable.dtype.kind not in "UO":
+        return False
+    return all(isinstance(text, str) and _is_plain(text) for text in variable.values.flat)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether the text survives UTF-8 and NUL-terminated strings."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def _check_name(name: Hashable, owner: str) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"save: names in {owner} must be ASCII letters, digits or any of _.@+- and start with "
+            f"a letter or _, got {name!r}"
+        )
+
+
+def _check_attributes(attrs: dict[Any, Any], owner: str) -> None:
+    for name, value in attrs.items():
+        _check_name(name, owner)
+        if _RESERVED.fullmatch(name):
+            raise ValueError(
+                f"save: attribute {name!r} of {owner} is reserved by NetCDF, rename it"
+            )
+        if isinstance(value, bool) or not isinstance(value, (str, int, float, np.number)):
+            raise TypeError(
+                f"save: attribute {name!r} of {owner} must be a str, int or float, got "
+                f"{type(value).__name__} {value!r}; json.dumps makes a str of it"
+            )
+        if not _is_exact(value):
+            raise ValueError(
+                f"save: attribute {name!r} of {owner} must be text without NUL or a number of at "
+                f"most 64 bits, got {value!r}"
+            )
+
+
+def _is_exact(value: Any) -> bool:
+    if isinstance(value, (int, np.integer)):
+        return -(2**63) <= int(value) < 2**63
+    return _is_plain(value) if isinstance(value, str) else np.asarray(value).dtype in _NUMERIC
+
+
+@contextlib.contextmanager
+def _replacing(target: str) -> Iterator[str]:
+    """Give a new file's name in the folder of `target`; rename it over `target` on success."""
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".gradsim-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    # Not mkstemp: the result gets the permissions of any new file.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    if os.name != "nt":  # where a folder cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def _write_netcdf(ds: xr.Dataset, path: str) -> None:
+    encoding = {name: _encoding(variable) for name, variable in ds.variables.items()}
+    ds.drop_encoding().to_netcdf(path, mode="w", engine="netcdf4", encoding=encoding)
+
+
+def _encoding(variable: xr.Variable) -> dict[str, Any]:
+    # Strings of fixed length, as HDF5 cannot put a checksum on strings of variable length.
+    text = variable.dtype.kind in "UO"
+    kind: dict[str, Any] = {"dtype": "S1"} if text else {"_FillValue": None}
+    return kind | (_FILTERS if variable.ndim and variable.size else {})
+
+
+def _append_trailer(path: str) -> None:
+    with open(path, "r+b") as file:
+        file.write(_trailer(file, os.path.getsize(path)))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _trailer(file: BinaryIO, length: int) -> bytes:
+    """Build the trailer of the first `length` bytes."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while length and (block := file.read(min(length, _BLOCK_BYTES))):
+        digest.update(block)
+        length -= len(block)
+    return _TAG + digest.hexdigest().encode() + b"\n"
+
+
+def _check_trailer(path: str) -> None:
+    with open(path, "rb") as file:
+        length = os.fstat(file.fileno()).st_size - _TRAILER_BYTES
+        if file.read(len(_HDF5_SIGNATURE)) != _HDF5_SIGNATURE:
+            raise InvalidFileError(f"load(path={path!r}): not a NetCDF-4 file")
+        file.seek(max(length, 0))
+        trailer = file.read()
+        if not (trailer.startswith(_TAG) and len(trailer) == _TRAILER_BYTES):
+            raise InvalidFileError(
+                f"load(path={path!r}): the file does not end with its checksum, so it is truncated "
+                f"or was not written by gradsim.save; write or copy it again"
+            )
+        if trailer != _trailer(file, length):
+            raise InvalidFileError(
+                f"load(path={path!r}): the checksum does not match, so the file was altered or "
+                f"damaged since it was written; restore it from a copy or run it again"
+            )
+
+
+def _check_format(ds: xr.Dataset, path: str) -> None:
+    """Refuse a newer major version; files without the attribute are no result, but are ours."""
+    conventions = str(ds.attrs.get("Conventions", ""))
+    for version in re.findall(r"gradsim-([^\s,]*)", conventions):
+        major = re.match(r"\d+", version)
+        if major is None or int(major.group()) > _MAJOR:
+            raise InvalidFileError(
+                f"load(path={path!r}): the file has the format gradsim-{version}, this version of "
+                f"gradsim reads formats up to gradsim-{_MAJOR}; install a newer gradsim"
+            )
+
+
+def _restore_types(ds: xr.Dataset) -> None:
+    """Turn decoded text back into fixed-width str and NumPy scalars in attributes into numbers."""
+    for name, variable in list(ds.variables.items()):
+        if variable.dtype.kind in "OU":
+            text = variable.values.astype(object).astype(str)  # as wide as its longest entry
+            ds[name] = (variable.dims, text, variable.attrs)
+    for attrs in [ds.attrs, *(ds[name].attrs for name in ds.variables)]:
+        for name, value in attrs.items():
+            if isinstance(value, np.generic):
+                attrs[name] = value.item()

@@ -1,0 +1,249 @@
+"""The backward pass: the table of a cell, run once a layer through its vector-Jacobian products.
+
+Backward rows are heads x examples, the deepest heads first, so that the rows of a layer are the
+first ones.  Cotangents live for one layer; what a layer hands down changes place, not memory.
+"""
+
+from . import ops
+from ._jit import jit
+from .activations import largest_bits
+from .measure import (
+    INPUT,
+    ROW_DELTA,
+    clear_layer,
+    delta_rows,
+    entries_of,
+    mean_row_norm,
+    never_zero,
+    write_layer,
+)  # fmt: skip
+from .norms import EMPTY, rescale_row
+from .products import INPUT as U
+from .products import RECURRENT as W
+from .products import backward_product
+from .program import (
+    ACTIVE,
+    CODE,
+    DRIVE,
+    DRIVE_E,
+    HEAD_SCALE,
+    HEAD_SCALE_E,
+    SOURCE,
+    WIDTH,
+    block,
+    floats,
+    ints,
+    reals,
+    slopes_of,
+    value,
+)  # fmt: skip
+from .totals import add_untied, finish
+from .unrolled import enter, write_states
+
+
+@jit(internal=True)
+def cotangent(x, like, v, rows, n):
+    """Cotangents (rows, n) of value v and their exponents (rows of all heads,)."""
+    place = ints(x.place)
+    return block(x.cotangents, like, place[0, v], rows, n), ints(x.cotangent_e)[place[1, v]]
+
+
+@jit(internal=True)
+def run_layers(x, like, s, seeds, key, seed):
+    """Run every layer (step) from the last to the first and write the gradient norms."""
+    place, active, written = ints(x.place), ints(x.layer)[ACTIVE], ints(x.states)[0, 1]
+    for v in range(x.place.columns):
+        place[0, v], place[1, v] = v * x.head_rows * x.widest, v
+    for layer in range(x.layers, 0, -1):
+        if ints(x.stop)[0, 0]:
+            return
+        ints(x.ticks)[0, 0] += 1
+        heads = active[layer]
+        inner = heads if x.recurrent else active[layer + 1]  # heads that run the whole cell
+        if x.recurrent:
+            rows, e = cotangent(x, like, written, heads * x.examples, x.n_out)
+            enter(x, like, rows, e, layer)
+            for q in range(1, x.states.rows):
+                _clear_entered(x, like, ints(x.states)[q, 1], layer)
+            write_states(x, rows, e, layer, s)
+        clear_layer(x, heads)
+        for i in range(x.ops.rows - 1, -1, -1):
+            op = ints(x.ops)[i]
+            if op[0] != ops.LINEAR:
+                _elementwise(x, like, op, layer, inner)
+                continue
+            if inner > 0:
+                _linear(x, like, op, layer, inner, key, seed)
+            if op[4] == 0 and heads > inner:
+                _head_linear(x, like, op, layer, inner, heads, key, seed)
+        _note_zeros(x, like, layer, inner, heads)
+        write_layer(x, s, seeds, layer, heads)
+        if x.n_in > 0:
+            _write_input_norms(x, like, layer, s, seeds, heads)
+        if x.totals and not x.tied:
+            add_untied(x, heads)
+        _hand_down(x, like, layer, heads)
+    rows, e = cotangent(x, like, written, x.head_rows, ints(x.layer)[WIDTH, 0])
+    finish(x, like, rows, e, s, seeds)
+
+
+@jit(internal=True)
+def _clear_entered(x, like, v, step):
+    """States without a cost start at 0 in the heads whose last step this is."""
+    active = ints(x.layer)[ACTIVE]
+    rows, e = cotangent(x, like, v, active[step] * x.examples, x.n_out)
+    for k in range(active[step + 1] * x.examples, active[step] * x.examples):
+        e[k] = EMPTY
+        for i in range(x.n_out):
+            rows[k, i] = 0
+
+
+@jit(internal=True)
+def _elementwise(x, like, op, layer, inner):
+    """Vector-Jacobian product of one operation that is not an affine map."""
+    count, n = inner * x.examples, ints(x.layer)[WIDTH, layer]
+    co, eo = cotangent(x, like, op[3], count, n)
+    ci, ei = cotangent(x, like, op[1], count, n)
+    tmp, rows, index = reals(x.scratch, like), ints(x.row)[0], ints(x.index)
+    if op[0] == ops.MAP:
+        ops.map_vjp(slopes_of(x, like, op[7], layer), rows, co, eo, ci, ei, op[5], tmp)
+    elif op[0] == ops.AFFINE:
+        scale = co.dtype.type(floats(x.constants)[op[4], 0])
+        ops.scale_vjp(scale, co, eo, ci, ei, op[5], tmp)
+    else:
+        cj, ej = cotangent(x, like, op[2], count, n)
+        if op[0] == ops.ADD:
+            ops.pass_vjp(co, eo, ci, ei, op[5])
+            ops.pass_vjp(co, eo, cj, ej, op[6])
+        else:
+            a, ea = value(x, like, op[1], layer), ints(x.exponent)[index[op[1], layer]]
+            b, eb = value(x, like, op[2], layer), ints(x.exponent)[index[op[2], layer]]
+            ops.multiply_vjp(b, eb, rows, co, eo, ci, ei, op[5], tmp)
+            ops.multiply_vjp(a, ea, rows, co, eo, cj, ej, op[6], tmp)
+
+
+@jit(internal=True)
+def _linear(x, like, op, layer, inner, key, seed):
+    """Affine map for the heads that run the whole cell: measure delta, then delta @ W."""
+    m, count, widths = op[4], inner * x.examples, ints(x.layer)[WIDTH]
+    d, ed = cotangent(x, like, op[3], count, widths[layer])
+    a = value(x, like, op[1], layer)
+    line, step = ints(x.index)[op[1], layer], layer - 1 if x.n_in > 0 else -1
+    delta_rows(x, like, d, ed, 0, inner, a, line, step)
+    if x.keep_delta:
+        _keep(x, like, m, layer, d, ed, 0)
+    product = block(x.product, like, 0, count, a.shape[1])
+    backward_product(x, like, W, m, layer, d, product, key, seed)
+    ci, ei = cotangent(x, like, op[1], count, a.shape[1])
+    scale, scale_e, tmp = floats(x.scale), ints(x.scale_e), reals(x.scratch, like)
+    for k in range(count):
+        i = m * x.conditions + ints(x.head)[SOURCE, k // x.examples]
+        e, factor = ed[k] + scale_e[i, layer], d.dtype.type(scale[i, layer])
+        ei[k] = ops.scale_row_vjp(product, ci, k, factor, e, ei[k], op[5], tmp)
+    if x.n_in > 0:
+        _input_linear(x, like, m, layer, d, ed, key, seed)
+
+
+@jit(internal=True)
+def _input_linear(x, like, m, layer, d, ed, key, seed):
+    """Set or add delta @ U of one affine map: the gradient with respect to the step's inputs."""
+    product = block(x.product, like, 0, d.shape[0], x.n_in)
+    backward_product(x, like, U, m, layer, d, product, key, seed)
+    ci, ei, tmp = (
+        reals(x.input_cotangents, like),
+        ints(x.input_cotangent_e)[0],
+        reals(x.scratch, like),
+    )
+    for k in range(d.shape[0]):
+        c = ints(x.head)[SOURCE, k // x.examples]
+        e = ed[k] + ints(x.condition)[DRIVE_E, c]
+        factor = d.dtype.type(floats(x.condition_f)[DRIVE, c])
+        ei[k] = ops.scale_row_vjp(product, ci, k, factor, e, ei[k], m < x.last_map, tmp)
+
+
+@jit(internal=True)
+def _write_input_norms(x, like, layer, s, seeds, heads):
+    """Norm of dC/dx_t of every result."""
+    rows, e = reals(x.input_cotangents, like), ints(x.input_cotangent_e)[0]
+    out, entries = floats(x.layered), entries_of(x)
+    for i in range(heads * x.examples if x.each else heads):
+        h, b = (i // x.examples, i % x.examples) if x.each else (i, -1)
+        norm = mean_row_norm(x, rows, e, h, b)
+        out[(INPUT * seeds + s) * entries + i, layer - 1] = norm
+
+
+@jit(internal=True)
+def _head_linear(x, like, op, layer, inner, heads, key, seed):
+    """Output rows of the heads whose depth is this layer: they enter here, with their own delta."""
+    first, count = inner * x.examples, (heads - inner) * x.examples
+    d, ed = block(x.delta, like, first * x.n_out, count, x.n_out), ints(x.delta_e)[0, first:]
+    a, line = value(x, like, op[1], layer), ints(x.index)[op[1], layer]
+    delta_rows(x, like, d, ed, inner, heads, a, line, -1)
+    if x.keep_delta:
+        _keep(x, like, op[4], layer, d, ed, inner)
+    product = block(x.product, like, 0, count, a.shape[1])
+    backward_product(x, like, W, op[4], layer, d, product, key, seed)
+    ci, ei = cotangent(x, like, op[1], first + count, a.shape[1])
+    scale, scale_e = floats(x.head_f)[HEAD_SCALE], ints(x.head)[HEAD_SCALE_E]
+    for k in range(count):
+        h = inner + k // x.examples
+        factor = d.dtype.type(scale[h])
+        for i in range(ci.shape[1]):
+            ci[first + k, i] = factor * product[k, i]
+        ei[first + k] = ed[k] + scale_e[h]
+
+
+@jit(internal=True)
+def _keep(x, like, m, layer, d, ed, first):
+    """Store the delta rows of heads first.. for the total gradient or for the caller."""
+    kept, kept_e = reals(x.kept, like), ints(x.kept_e)
+    for k in range(d.shape[0]):
+        h, b = first + k // x.examples, k % x.examples
+        line = (m * x.heads + h) * x.layers + layer - 1
+        kept_e[line, b] = ed[k]
+        for i in range(d.shape[1]):
+            kept[line * x.examples + b, i] = d[k, i]
+
+
+@jit(internal=True)
+def _note_zeros(x, like, layer, inner, heads):
+    """Status of the rows whose delta became exactly 0 in this layer: dead (1) or underflow (3)."""
+    zero, acc = ints(x.zero), floats(x.acc)[ROW_DELTA]
+    for k in range(heads * x.examples):
+        if acc[k] != 0.0 or zero[1, k] != 0:
+            continue
+        zero[0, k], zero[1, k] = layer, 1
+        if k >= inner * x.examples:
+            zero[1, k] = ints(x.zero_head)[0, k]
+        elif _underflowed(x, like, layer, inner, k):
+            zero[1, k] = 3
+
+
+@jit(internal=True)
+def _underflowed(x, like, layer, inner, k):
+    """Whether an activation of the cell lost a cotangent that is not truly 0."""
+    for i in range(x.ops.rows):
+        op = ints(x.ops)[i]
+        if op[0] == ops.MAP:
+            c = ints(x.head)[SOURCE, k // x.examples]
+            code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
+            n = ints(x.layer)[WIDTH, layer]
+            rows, _ = cotangent(x, like, op[3], inner * x.examples, n)
+            slopes = slopes_of(x, like, op[7], layer)
+            if ops.underflowed(slopes, ints(x.row)[0, k], rows, k, never_zero(code)):
+                return True
+    return False
+
+
+@jit(internal=True)
+def _hand_down(x, like, layer, heads):
+    """Make the cotangents of the states read those of the states written, one layer below."""
+    place = ints(x.place)
+    for q in range(x.states.rows):
+        read, written = ints(x.states)[q, 0], ints(x.states)[q, 1]
+        for i in range(2):
+            place[i, read], place[i, written] = place[i, written], place[i, read]
+        n = ints(x.layer)[WIDTH, layer - 1]
+        rows, e = cotangent(x, like, written, heads * x.examples, n)
+        for k in range(rows.shape[0]):
+            e[k] = rescale_row(rows, k, largest_bits(rows, k), e[k])

@@ -1,0 +1,101 @@
+"""The random numbers of one network that are not weights: inputs, targets, v, h_0, biases."""
+
+import numpy as np
+
+from . import random
+from ._jit import jit
+from .norms import row_square
+from .program import MADE, block, floats, ints, reals
+
+# Streams: fixed numbers by parameter name, never by order of recording.
+STREAMS = {
+    "W": 0, "U": 1, "V": 2, "b": 3, "x": 4, "y": 5, "v": 6, "h0": 7, "c0": 8, "U_V": 9, "b_V": 10,
+}  # fmt: skip
+GIVEN, NORMAL, CLASS, BERNOULLI, VECTOR = range(5)  # kinds of targets; VECTOR: v of v . a
+_X, _Y, _V, _H0 = STREAMS["x"], STREAMS["y"], STREAMS["v"], STREAMS["h0"]
+
+
+@jit
+def fill(out, uniform, start, layer, stream, key, seed):
+    """Unit-variance draws into the first row of out (1, count), from index ``start`` on.
+
+    All draws of T in the engine pass here, so that the generator is compiled once.
+    """
+    flat = out.reshape(out.size)
+    if uniform:
+        random.uniforms(flat, start, layer, stream, key, seed)
+    else:
+        random.normals(flat, start, layer, stream, key, seed)
+
+
+@jit(internal=True)
+def draw_network(x, like, key, seed):
+    """Fill inputs, targets, initial states and, with tied weights, biases."""
+    _draw_inputs(x, like, key, seed)
+    if x.gradient:
+        _draw_targets(x, key, seed)
+    if x.recurrent:
+        fill(block(x.start, like, 0, 1, x.start.columns), 0, 0, 0, _H0, key, seed)
+        for b in range(1, x.examples):
+            start = reals(x.start, like)
+            for i in range(x.start.columns):
+                start[b, i] = start[0, i]
+        if x.tied:
+            for m in range(x.streams.rows):
+                draw_bias(x, like, m, 0, key, seed)
+
+
+@jit(internal=True)
+def draw_bias(x, like, m, layer, key, seed):
+    """Standard biases of affine map m, unless they are given or nowhere used."""
+    if x.biased and not x.given:
+        count = ints(x.layer)[MADE, max(layer, 1)]
+        out = block(x.bias, like, m * x.widest, 1, count)
+        fill(out, 0, 0, layer, ints(x.streams)[m, 2], key, seed)
+
+
+@jit(internal=True)
+def _draw_inputs(x, like, key, seed):
+    """Inputs (step * B + b, feature), unless given, with the squared norm of each row."""
+    rows, n = reals(x.x, like), x.x.columns
+    for t in range(x.steps_of_x):
+        if not x.x_given:
+            out = block(x.x, like, t * x.examples * n, 1, x.examples * n)
+            fill(out, 0, 0, t + 1 if x.recurrent else 0, _X, key, seed)
+        for b in range(x.examples):
+            mantissa, exponent, _ = row_square(rows, t * x.examples + b)
+            floats(x.x_square)[t, b] = mantissa
+            ints(x.x_square_e)[t, b] = exponent + ints(x.x_e)[t, b]
+
+
+@jit(internal=True)
+def _draw_targets(x, key, seed):
+    """Targets, unless given; one slice where a target is the same at each step."""
+    kinds, double = ints(x.target_kind), np.float64(0)
+    for q in range(x.target_kind.columns):
+        kind = kinds[0, q]
+        for t in range(x.slices if kinds[1, q] else 1):
+            first = (q * x.slices + t) * x.examples
+            if kind == NORMAL:
+                out = block(x.y, double, first * x.n_out, 1, x.examples * x.n_out)
+                fill(out, 0, 0, t, _Y, key, seed)
+            elif kind == VECTOR:
+                for b in range(x.examples):
+                    out = block(x.y, double, (first + b) * x.n_out, 1, x.n_out)
+                    fill(out, 0, 0, 0, _V, key, seed)
+            elif kind != GIVEN:
+                y = block(x.y, double, first * x.n_out, x.examples, x.n_out)
+                _draw_labels(y, kind, t, key, seed)
+
+
+@jit
+def _draw_labels(y, kind, t, key, seed):
+    """A random one-hot class, or fair coins, for every example of y (B, n_out)."""
+    n = y.shape[1]
+    for b in range(y.shape[0]):
+        label = min(np.int64(random.uniform_word(b, t, _Y, key, seed) * n), n - 1)
+        for i in range(n):
+            if kind == CLASS:
+                y[b, i] = 1.0 if i == label else 0.0
+            else:
+                y[b, i] = 1.0 if random.uniform_word(b * n + i, t, _Y, key, seed) < 0.5 else 0.0

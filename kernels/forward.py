@@ -1,0 +1,191 @@
+"""The forward pass: the table of a cell, run once a layer for all rows."""
+
+import numpy as np
+
+from . import ops
+from ._jit import jit
+from .draws import draw_bias
+from .heads import run_heads
+from .norms import EMPTY, is_finite, power, rescale_row, row_square
+from .products import INPUT, RECURRENT, forward_product
+from .program import (
+    ACTIVE,
+    BIAS,
+    BIAS_E,
+    CODE,
+    DRIVE,
+    DRIVE_E,
+    MADE,
+    SLOPE,
+    START,
+    WIDTH,
+    block,
+    floats,
+    ints,
+    reals,
+    slopes_of,
+    value,
+)  # fmt: skip
+from .signal import write_signal
+
+
+@jit(internal=True)
+def run_layers(x, like, s, seeds, key, seed):
+    """Run every layer (step); leaves values, slopes, norms and output rows in memory."""
+    _set_start(x, like)
+    for layer in range(1, x.layers + 1):
+        if ints(x.stop)[0, 0]:
+            return
+        ints(x.ticks)[0, 0] += 1
+        whole = x.recurrent or ints(x.layer)[ACTIVE, layer + 1] > 0
+        for i in range(x.ops.rows if whole else 1):  # output layer: the first affine map alone
+            op = ints(x.ops)[i]
+            if op[0] == ops.LINEAR:
+                _linear(x, like, op, layer, s, seeds, key, seed)
+            else:
+                _elementwise(x, like, op, layer)
+        if whole:
+            for q in range(x.states.rows):
+                _note_norms(x, like, ints(x.states)[q, 1], layer)
+            if x.signal:
+                write_signal(x, like, layer, s, seeds)
+
+
+@jit(internal=True)
+def _set_start(x, like):
+    """Copy the inputs (MLP) or initial states (RNN) of every row into the first states."""
+    for q in range(x.states.rows):
+        rows = value(x, like, ints(x.states)[q, 0], 1)
+        exponent = ints(x.exponent)[ints(x.index)[ints(x.states)[q, 0], 1]]
+        for r in range(x.rows):
+            c, b = r // x.examples, r % x.examples
+            start = ints(x.condition)[START, c] if x.recurrent else 0
+            if q > 0 or start < 0:
+                exponent[r] = EMPTY
+            else:
+                exponent[r] = ints(x.start_e if x.recurrent else x.x_e)[start, b]
+            source = reals(x.start if x.recurrent else x.x, like)
+            for i in range(rows.shape[1]):
+                empty = exponent[r] == EMPTY
+                rows[r, i] = like if empty else source[start * x.examples + b, i]
+        _note_norms(x, like, ints(x.states)[q, 0], 1)
+
+
+@jit(internal=True)
+def _note_norms(x, like, v, layer):
+    """Record the squared norms of a value, and bring its rows back into the window."""
+    rows, k = value(x, like, v, layer), ints(x.index)[v, layer]
+    exponent, square, square_e = ints(x.exponent)[k], floats(x.square)[k], ints(x.square_e)[k]
+    for r in range(rows.shape[0]):
+        square[r], size, top = row_square(rows, r)
+        square_e[r] = size + exponent[r]
+        exponent[r] = rescale_row(rows, r, top, exponent[r])
+
+
+@jit(internal=True)
+def _elementwise(x, like, op, layer):
+    """One operation of the table that is not an affine map, for all rows of a layer."""
+    index = ints(x.index)
+    a, ea = value(x, like, op[1], layer), ints(x.exponent)[index[op[1], layer]]
+    out, eo = value(x, like, op[3], layer), ints(x.exponent)[index[op[3], layer]]
+    if op[0] == ops.MAP:
+        slopes = slopes_of(x, like, op[7], layer)
+        for c in range(x.conditions):
+            code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
+            rows = (c * x.examples, (c + 1) * x.examples)
+            ops.map_forward(code, floats(x.condition_f)[SLOPE, c], a, ea, out, eo, slopes, rows)
+    elif op[0] == ops.AFFINE:
+        scale, shift = floats(x.constants)[op[4], 0], floats(x.constants)[op[4], 1]
+        ops.shift_forward(a, ea, a.dtype.type(scale), a.dtype.type(shift), out, eo)
+    else:
+        b, eb = value(x, like, op[2], layer), ints(x.exponent)[index[op[2], layer]]
+        if op[0] == ops.ADD:
+            ops.add_forward(a, ea, b, eb, out, eo)
+        else:
+            ops.multiply_forward(a, ea, b, eb, out, eo)
+
+
+@jit(internal=True)
+def _linear(x, like, op, layer, s, seeds, key, seed):
+    """Affine map of the cell: one product for all rows, then scale, bias and input drive."""
+    m, a = op[4], value(x, like, op[1], layer)
+    if op[1] >= x.states.rows:
+        _note_norms(x, like, op[1], layer)
+    widths = ints(x.layer)
+    again = x.tied and layer > 1
+    squares = floats(x.weight_square)[3 * m : 3 * m + (2 if x.signal and not again else 0)]
+    _set_counts(squares, widths[WIDTH, layer], x.n_out)
+    product = block(x.product, like, 0, a.shape[0], widths[MADE, layer])
+    forward_product(x, like, RECURRENT, m, layer, a, product, again, squares, key, seed)
+    if not x.tied:
+        draw_bias(x, like, m, layer, key, seed)
+    exponent = ints(x.exponent)[ints(x.index)[op[1], layer]]
+    if not x.recurrent:
+        run_heads(x, like, layer, product, exponent, s, seeds)
+        if widths[ACTIVE, layer + 1] == 0:
+            return
+    if x.n_in > 0:
+        squares = floats(x.weight_square)[3 * m + 2 : 3 * m + (3 if x.signal and not again else 2)]
+        _set_counts(squares, widths[WIDTH, layer], 0)
+        inputs = block(x.x, like, (layer - 1) * x.examples * x.n_in, x.examples, x.n_in)
+        drive = block(x.drive, like, 0, x.examples, widths[WIDTH, layer])
+        forward_product(x, like, INPUT, m, layer, inputs, drive, again, squares, key, seed)
+    _affine(x, like, op, layer, product, exponent)
+
+
+@jit
+def _set_counts(squares, hidden, outputs):
+    """Ask `forward_product` for the norms of the hidden and of the output rows of W."""
+    for q in range(squares.shape[0]):
+        squares[q, 0] = outputs if q == 1 else hidden
+        squares[q, 1] = 0.0
+
+
+@jit(internal=True)
+def _affine(x, like, op, layer, product, ea):
+    """Z = scale * product + bias + drive for every row; notes the first non-finite layer."""
+    z, ez = value(x, like, op[3], layer), ints(x.exponent)[ints(x.index)[op[3], layer]]
+    push = block(x.push, like, 0, x.examples if x.n_in > 0 else 1, z.shape[1])
+    for c in range(x.conditions):
+        line = op[4] * x.conditions + c
+        scale = z.dtype.type(floats(x.scale)[line, layer])
+        e_push = _set_push(x, like, op[4], c, layer, push)
+        for b in range(x.examples):
+            r = c * x.examples + b
+            e = ea[r] + ints(x.scale_e)[line, layer]
+            j = b if x.n_in > 0 else 0
+            ez[r], top = ops.affine_row(product, z, r, scale, e, push, j, e_push)
+            if ints(x.bad)[0, r] == 0 and not is_finite(top, z.itemsize == 4):
+                ints(x.bad)[0, r] = layer
+
+
+@jit(internal=True)
+def _set_push(x, like, m, c, layer, push):
+    """Bias and input drive of condition c, one row an example; returns their exponent."""
+    real = push.dtype.type
+    bias, bias_e = floats(x.condition_f)[BIAS, c], ints(x.condition)[BIAS_E, c]
+    if bias == 0.0:
+        bias_e = np.int64(EMPTY)
+    standard = block(x.bias, like, _bias_start(x, m, layer), 1, push.shape[1])
+    if x.n_in == 0:
+        if bias != 0.0:
+            for i in range(push.shape[1]):
+                push[0, i] = real(bias) * standard[0, i]
+        return bias_e
+    drive, drive_e = floats(x.condition_f)[DRIVE, c], ints(x.condition)[DRIVE_E, c]
+    top = bias_e
+    for b in range(x.examples):
+        top = max(top, drive_e + ints(x.x_e)[layer - 1, b])
+    fed = block(x.drive, like, 0, x.examples, push.shape[1])
+    for b in range(x.examples):
+        constant = real(bias * power(bias_e - top, bias))
+        factor = real(drive * power(drive_e + ints(x.x_e)[layer - 1, b] - top, drive))
+        for i in range(push.shape[1]):
+            push[b, i] = constant * standard[0, i] + factor * fed[b, i]
+    return top
+
+
+@jit(internal=True)
+def _bias_start(x, m, layer):
+    """Where the standard biases of map m lie: given ones are kept for every layer."""
+    return (m * (x.layers + 1) + layer if x.given else m) * x.widest

@@ -1,0 +1,113 @@
+"""Matrix products of all rows with the weights of one layer, tile by tile.
+
+A tile is some rows of W: drawn into the worker's memory by address (the same bits each time), or
+a piece of a stored or given matrix.  Only the products themselves call BLAS.
+"""
+
+import numpy as np
+
+from ._jit import jit
+from .draws import fill
+from .program import TILE, WIDTH, block, ints
+
+RECURRENT, INPUT = range(2)  # the two matrices of an affine map: W and U
+
+
+@jit(internal=True)
+def _tile(x, like, which, m, layer, lo, hi, again, key, seed):
+    """Rows lo..hi of matrix ``which`` of map m; drawn unless given, or kept since it was used."""
+    n_in = ints(x.layer)[WIDTH, layer - 1] if which == RECURRENT else x.n_in
+    array = x.weights if which == RECURRENT else x.input_weights
+    start = ints(x.weight_address if which == RECURRENT else x.input_address)[m, layer]
+    if x.given or x.stored:
+        start += lo * n_in
+    if not (x.given or (again and x.stored)):
+        out = block(array, like, start, 1, (hi - lo) * n_in)
+        stream = ints(x.streams)[m, which]
+        fill(out, x.uniform, lo * n_in, 0 if x.tied else layer, stream, key, seed)
+    return block(array, like, start, hi - lo, n_in)
+
+
+@jit(reassoc=True)
+def _plain_square_sum(w, count):
+    """Sum of squares of the first rows of w (rows, units): weights of unit scale."""
+    total = 0.0
+    for i in range(count):
+        for j in range(w.shape[1]):
+            y = np.float64(w[i, j])
+            total += y * y
+    return total
+
+
+@jit(internal=True)
+def forward_product(x, like, which, m, layer, a, out, again, squares, key, seed):
+    """Out (rows, units) = a (rows, n_in) @ W.T for map m of a layer.
+
+    ``squares`` (norms, 2) holds row counts and receives the sum of squares of as many first rows
+    of W.
+    """
+    made = out.shape[1]
+    tile = ints(x.layer)[TILE, layer] if which == RECURRENT else made
+    for lo in range(0, made, tile):
+        hi = min(lo + tile, made)
+        w = _tile(x, like, which, m, layer, lo, hi, again, key, seed)
+        for q in range(squares.shape[0]):
+            count = min(np.int64(squares[q, 0]), hi) - lo
+            squares[q, 1] += _plain_square_sum(w, max(count, 0))
+        for top in range(0, a.shape[0], x.row_tile):
+            if ints(x.stop)[0, 0]:
+                return
+            end = min(top + x.row_tile, a.shape[0])
+            _times_transposed(a, w, out, block(x.part, like, 0, end - top, hi - lo), top, end, lo)
+
+
+@jit
+def _rows(x, lo, hi):
+    """Rows lo..hi of a C-ordered x (rows, units), C-ordered."""
+    n = x.shape[1]
+    return x.reshape(x.size)[lo * n : hi * n].reshape((hi - lo, n))
+
+
+@jit
+def _times_transposed(a, w, out, piece, top, end, lo):
+    """Rows top..end, columns lo.. of out = a @ w.T; ``piece`` serves where w is only a tile."""
+    if w.shape[0] == out.shape[1]:
+        np.dot(_rows(a, top, end), w.T, _rows(out, top, end))
+        return
+    np.dot(_rows(a, top, end), w.T, piece)
+    for r in range(piece.shape[0]):
+        for i in range(piece.shape[1]):
+            out[top + r, lo + i] = piece[r, i]
+
+
+@jit(internal=True)
+def backward_product(x, like, which, m, layer, d, out, key, seed):
+    """Out (rows, n_in) = d (rows, units) @ W for map m of a layer."""
+    made, n_in = d.shape[1], out.shape[1]
+    tile = min(ints(x.layer)[TILE, layer], made) if which == RECURRENT else made
+    for lo in range(0, made, tile):
+        hi = min(lo + tile, made)
+        w = _tile(x, like, which, m, layer, lo, hi, True, key, seed)
+        for top in range(0, d.shape[0], x.row_tile):
+            if ints(x.stop)[0, 0]:
+                return
+            end = min(top + x.row_tile, d.shape[0])
+            piece = block(x.part, like, 0, end - top, hi - lo)
+            result = block(x.part, like, (end - top) * (hi - lo), end - top, n_in)
+            _times(d, w, out, piece, result, top, end, lo)
+
+
+@jit
+def _times(d, w, out, piece, result, top, end, lo):
+    """Rows top..end of out = d[:, lo:] @ w, set where lo = 0 and added to it elsewhere."""
+    if w.shape[0] == d.shape[1]:
+        np.dot(_rows(d, top, end), w, _rows(out, top, end))
+        return
+    for r in range(piece.shape[0]):
+        for i in range(piece.shape[1]):
+            piece[r, i] = d[top + r, lo + i]
+    np.dot(piece, w, result)
+    for r in range(piece.shape[0]):
+        for i in range(result.shape[1]):
+            before = out[top + r, i] if lo > 0 else out.dtype.type(0)
+            out[top + r, i] = before + result[r, i]

@@ -1,0 +1,222 @@
+"""What a pass hands to the engine: one record of sizes, switches and array addresses.
+
+A kernel over a hundred array arguments compiles for minutes, because every call passes every
+array piece by piece.  A record is one pointer.  Its fields are whole numbers (sizes, switches) and
+arrays (:data:`ARRAY`: where, rows, columns), read through :func:`ints`, :func:`floats` and
+:func:`reals`.  Python builds the record and keeps the arrays alive (`gradsim.workspace`).
+
+Sizes: S seeds of a chunk, L layers or steps, B examples; C forward conditions and H heads (a
+forward condition with a depth, an output and a loss) sorted by falling depth; forward rows are
+c * B + b, backward rows h * B + b; V values, M affine maps and K activations of the cell.  T is the
+dtype of the run; a function that touches arrays of T takes ``like``, any number of that type.
+"""
+
+import ctypes
+
+import numba
+import numpy as np
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+from ._jit import by_dtype, jit
+
+ARRAY = np.dtype((np.record, [("at", np.int64), ("rows", np.int64), ("columns", np.int64)]))
+
+SCALARS = (
+    "layers", "rows", "heads", "conditions", "examples", "n_in", "n_out", "widest", "head_rows",
+    "row_tile",  # rows of one matrix product
+    "recurrent", "tied",
+    "given",  # weights are arrays, not draws
+    "stored",  # the weights of all layers fit
+    "biased",  # any condition has a bias
+    "uniform",
+    "each",  # every example is a result of its own
+    "gradient", "signal",  # what is measured
+    "totals",  # the gradient of all weights of an RNN over its steps
+    "keep_delta",  # store every delta (totals of tied weights, network export)
+    "cost_slot",  # slopes that belong to an RNN's state, for cross-entropy; -1 without
+    "last_map",  # M - 1: the affine map that the backward pass meets first
+    "x_given", "steps_of_x", "slices",  # slices of the targets: steps + 1, or 1
+)  # fmt: skip
+
+# Arrays of whole numbers, of float64 and of T, with their rows and columns.
+INTS = {
+    "ops": "operation; code, in1, in2, out, aux, acc1, acc2, slot",
+    "states": "state; value read, value written",
+    "layer": "see WIDTH ...; L + 2",
+    "address": "value; L + 1: where it starts in `store`",
+    "index": "value; L + 1: its row in `exponent`",
+    "slope_address": "activation; L + 1",
+    "weight_address": "map; L + 1",
+    "input_address": "map; L + 1",
+    "streams": "map; streams of W, U, b",
+    "condition": "see CODE ...; C",
+    "scale_e": "map * C + c; L + 1",
+    "head": "see SOURCE ...; H",
+    "row": "1; H * B: forward row of each backward row",
+    "target_kind": "kind, whether each step has its own; blocks",
+    "exponent": "line; C * B: exponents of values",
+    "square_e": "line; C * B",
+    "place": "start, exponent row of each cotangent (they change place at each layer); V",
+    "cotangent_e": "value; H * B",
+    "delta_e": "1; H * B: exponents of the output rows",
+    "kept_e": "(map * H + h) * L + l; B",
+    "x_e": "step; B",
+    "x_square_e": "step; B",
+    "start_e": "initial state; B",
+    "batch_e": "6 scratch rows: sizes, sizes, rows, zeros, 0 1 2 ..., rows; rows of a batch",
+    "acc_e": "see ROW_DELTA ...; H * B",
+    "acc_mean_e": "see MEAN_BIAS ...; H",
+    "total_e": "1; H * B",
+    "cost_e": "1; H * B",
+    "input_cotangent_e": "1; H * B",
+    "bad": "1; C * B: first layer with a non-finite forward value, 0 without",
+    "bad_head": "1; H * B",
+    "zero_head": "1; H * B: status of an output row whose delta is 0",
+    "zero": "first layer (from the output) of zero delta, its status; H * B",
+    "counts": "1; 2",
+    "status": "S * entries; status, layer",
+    "ticks": "1; layers done",
+    "stop": "1; set to end the run",
+}
+FLOATS = {
+    "constants": "constant; scale, shift",
+    "condition_f": "see SLOPE ...; C",
+    "scale": "map * C + c; L + 1",
+    "head_f": "see OUTPUT_SLOPE ...; H",
+    "square": "line; C * B: squared norm of a value as mantissa * 4**square_e",
+    "x_square": "step; B",
+    "y": "(block * slices + t) * B + b; n_out",
+    "output": "z, a, slopes, delta and live units of one output row; n_out",
+    "acc": "see ROW_DELTA ...; H * B: squared norms of a layer",
+    "acc_mean": "see MEAN_BIAS ...; H: of a batch mean",
+    "total": "1; H * B: squared norm summed over untied steps",
+    "cost": "1; H * B",
+    "weight_square": "3 m + hidden, output, input rows; row count, squared norm of raw weights",
+    "layered": "see measure.DELTA ...: (variable * S + s) * entries + e; L",
+    "state_norm": "s * entries + e; L + 1",
+    "scalar": "variable * S + s; entries",
+    "layer_signal": "(variable * S + s) * C + c; L",
+    "head_signal": "variable * S + s; H",
+}
+REALS = {
+    "store": "1; values of every layer, then scratch",
+    "slopes": "1; slopes of every layer",
+    "product": "1; one matrix product",
+    "part": "1; one tile of it",
+    "cotangents": "1; V * H * B * widest",
+    "delta": "h * B + b; n_out: delta of the output rows",
+    "kept": "((map * H + h) * L + l) * B + b; widest: every delta",
+    "weights": "1; elements",
+    "input_weights": "1; elements",
+    "bias": "map * (L + 1) + l (given) or map; widest",
+    "drive": "1; B * n: U x of one step",
+    "push": "1; B * n: bias and input drive of one condition",
+    "x": "step * B + b; features",
+    "start": "initial state * B + b; n",
+    "scratch": "1; widest",
+    "batch": "1; scaled copies and products of a batch gradient",
+    "input_cotangents": "h * B + b; n_in",
+}
+
+CONTEXT = np.dtype(
+    (
+        np.record,
+        [(name, np.int64) for name in SCALARS]
+        + [(name, ARRAY) for name in (*INTS, *FLOATS, *REALS)],
+    )
+)
+
+WIDTH, MADE, TILE, ACTIVE = range(4)  # n_l; rows of W drawn; rows held at a time; heads >= l
+CODE, BIAS_E, DRIVE_E, START = range(4)
+SLOPE, BIAS, DRIVE = range(3)
+SOURCE, DEPTH, OUTPUT, LOSS, LOSS_ALL, HEAD_SCALE_E, TARGET, TARGET_STEP = range(8)
+OUTPUT_SLOPE, HEAD_SCALE = range(2)
+
+
+@intrinsic
+def _pointer(typingctx, address):
+    """Address as a pointer."""
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), codegen
+
+
+if numba.config.DISABLE_JIT:
+
+    def _view(address, shape, kind):
+        count = int(shape[0] * shape[1])
+        buffer = (ctypes.c_byte * (count * np.dtype(kind).itemsize)).from_address(int(address))
+        return np.frombuffer(buffer, kind, count).reshape(shape)
+
+else:
+
+    @jit(inline=True)
+    def _view(address, shape, kind):
+        return numba.carray(_pointer(address), shape, kind)
+
+
+@jit(inline=True)
+def ints(array):
+    """View of an int64 array of the record (rows, columns)."""
+    return _view(array.at, (array.rows, array.columns), np.int64)
+
+
+@jit(inline=True)
+def floats(array):
+    """View of a float64 array of the record (rows, columns)."""
+    return _view(array.at, (array.rows, array.columns), np.float64)
+
+
+@jit(inline=True)
+def _reals32(like, array):
+    return _view(array.at, (array.rows, array.columns), np.float32)
+
+
+@jit(inline=True)
+def _reals64(like, array):
+    return _view(array.at, (array.rows, array.columns), np.float64)
+
+
+_reals = by_dtype(_reals32, _reals64)
+
+
+@jit(inline=True)
+def reals(array, like):
+    """View of an array of T of the record (rows, columns)."""
+    return _reals(like, array)
+
+
+@jit(inline=True)
+def _flat32(like, array, start, rows, columns):
+    return _view(array.at + 4 * start, (rows, columns), np.float32)
+
+
+@jit(inline=True)
+def _flat64(like, array, start, rows, columns):
+    return _view(array.at + 8 * start, (rows, columns), np.float64)
+
+
+_flat = by_dtype(_flat32, _flat64)
+
+
+@jit(inline=True)
+def block(array, like, start, rows, columns):
+    """View (rows, columns) of an array of T of the record, from element ``start`` on."""
+    return _flat(like, array, start, rows, columns)
+
+
+@jit(internal=True)
+def value(x, like, v, layer):
+    """Rows (C * B, units) of value v of a layer; the states that it reads are its input."""
+    n = ints(x.layer)[WIDTH, layer - 1 if v < x.states.rows else layer]
+    return block(x.store, like, ints(x.address)[v, layer], x.rows, n)
+
+
+@jit(internal=True)
+def slopes_of(x, like, slot, layer):
+    """Slopes (C * B, units) of activation ``slot`` of the cell in a layer."""
+    n = ints(x.layer)[WIDTH, layer]
+    return block(x.slopes, like, ints(x.slope_address)[slot, layer], x.rows, n)
