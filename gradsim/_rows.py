@@ -172,14 +172,14 @@ def data(
         starts[q + 1] = state
     start, start_e = _row_scaled(starts, real)
     arrays = {
-        "x": x.reshape(-1, features),
+        "x": x.reshape(steps * b_count, features),
         "x_e": x_e,
         "y": y.reshape(-1, group.n_out),
         "target_kind": _table(
             [_drawn(kind) if targets is None else GIVEN for kind in kinds],
             [kind[2] if targets is None else moves for kind in kinds],
         ),
-        "start": start.reshape(-1, group.widths[0]),
+        "start": start.reshape(len(starts) * b_count, group.widths[0]),
         "start_e": start_e,
     }
     if given is not None:

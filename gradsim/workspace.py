@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsim.kernels import engine
+from gradsim.kernels._jit import load_units
 from gradsim.kernels.program import CONTEXT, INTS, REALS
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Worker:
     """
 
     def __init__(self, item: "Pass", stop: np.ndarray) -> None:
+        load_units(CONTEXT, item.real)
         self._item = item
         self._like = item.real.type(0)
         self._record: Any = np.zeros(1, CONTEXT).view(np.recarray)[0]

@@ -5,10 +5,13 @@ imports ``numba.njit``, so an option, a cache rule or a workaround has one home.
 """
 
 import hashlib
+import inspect
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba.core.extending import overload
@@ -39,6 +42,7 @@ def jit(
     reassoc: bool = False,
     inline: bool = False,
     internal: bool = False,
+    entry: bool = False,
 ) -> Any:
     """Compile a kernel: serial, without the GIL, division unchecked, cached on disk.
 
@@ -56,7 +60,7 @@ def jit(
         "fastmath": _SAFE_FLAGS | ({"reassoc"} if reassoc else set()),
         "forceinline": inline,
     }
-    if internal:
+    if not entry and (internal or inline) or not entry and not (function.__module__.endswith(('random','engine'))):
         options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     if inline or internal:  # compiled into its callers, so a file of its own would never be read
         return _one_per_type(numba.njit(**options)(function))
@@ -69,11 +73,14 @@ def jit(
 def _one_per_type(dispatcher: Any) -> Any:
     """Compile once per type: Numba would compile anew for every constant in a call."""
     choose = getattr(dispatcher, "get_call_template", None)
-    if choose is not None:
-        dispatcher.get_call_template = lambda args, kws: choose(
-            tuple(map(numba.types.unliteral, args)),
-            {k: numba.types.unliteral(v) for k, v in kws.items()},
-        )
+    if choose is None:  # NUMBA_DISABLE_JIT=1 leaves the plain function
+        return dispatcher
+    plain = numba.types.unliteral
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        return choose(tuple(map(plain, args)), {k: plain(v) for k, v in kws.items()})
+
+    dispatcher.get_call_template = get_call_template
     return dispatcher
 
 
@@ -118,3 +125,76 @@ def by_dtype(single: Callable, double: Callable) -> Callable:
         return lambda x, *rest: chosen(x, *rest)
 
     return choose
+
+
+_REALS = {np.dtype(np.float32): numba.types.float32, np.dtype(np.float64): numba.types.float64}
+_UNITS: list["_Unit"] = []
+_LOCK = threading.Lock()
+
+
+class _Unit:
+    """A kernel that others call by name, compiled on its own for each dtype."""
+
+    def __init__(self, function: Callable, double: bool) -> None:
+        self.names = list(inspect.signature(function).parameters)
+        self.double, self.loaded = double, set[np.dtype]()
+        self._symbol = f"gradsim.{function.__module__}.{function.__qualname__}.{KERNEL_HASH[:16]}"
+        self.dispatcher = jit(function, entry=True)
+
+    def external(self, record: Any, real: np.dtype) -> Any:
+        """Declaration of the unit for a dtype."""
+        return numba.types.ExternalFunction(f"{self._symbol}.{real.name}", self._type(record, real))
+
+    def _type(self, record: Any, real: np.dtype) -> Any:
+        unsigned, signed = numba.types.uint64, numba.types.int64
+        rest = [unsigned if name in ("key", "seed") else signed for name in self.names[2:]]
+        return numba.types.void(record, _REALS[real], *rest)
+
+    def load(self, record: Any, real: np.dtype) -> None:
+        """Compile the unit, or read it from the cache, and make its name known."""
+        if real in self.loaded:
+            return
+        signature = self._type(record, real)
+        self.dispatcher.compile(signature)
+        result = self.dispatcher.overloads[signature.args]
+        name = result.fndesc.llvm_cfunc_wrapper_name
+        llvm.add_symbol(f"{self._symbol}.{real.name}", result.library.get_pointer_to_function(name))
+        self.loaded.add(real)
+
+
+def unit(function: Callable | None = None, *, double: bool = False) -> Any:
+    """Compile a kernel on its own and let others call it by name.
+
+    Numba compiles everything that a function calls into it, at every level anew, which takes
+    minutes for an engine.  A unit is compiled once.  Its arguments are the engine's record, a
+    number of the dtype of the run, and whole numbers (``key`` and ``seed`` unsigned); it returns
+    nothing.
+    ``double`` units are called in float64 too whatever the dtype of the run.
+    """
+    if function is None:
+        return lambda f: unit(f, double=double)
+    if numba.config.DISABLE_JIT:
+        return function
+    this = _Unit(function, double)
+    _UNITS.append(this)
+
+    def call(x, like, *rest):
+        raise TypeError("a unit is called by kernels only")
+
+    @overload(call)
+    def _call(x, like, *rest):
+        chosen = this.external(x, np.dtype(str(like)))
+        return lambda x, like, *rest: chosen(x, like, *rest)
+
+    return call
+
+
+def load_units(context: np.dtype, real: np.dtype) -> None:
+    """Make every unit ready for a dtype; those that others call come first, by definition."""
+    if numba.config.DISABLE_JIT:
+        return
+    record = numba.from_dtype(context)
+    with _LOCK:
+        for this in _UNITS:
+            for kind in {real, np.dtype(np.float64)} if this.double else {real}:
+                this.load(record, kind)

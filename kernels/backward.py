@@ -5,7 +5,7 @@ first ones.  Cotangents live for one layer; what a layer hands down changes plac
 """
 
 from . import ops
-from ._jit import jit
+from ._jit import jit, unit
 from .activations import largest_bits
 from .measure import (
     INPUT,
@@ -17,11 +17,11 @@ from .measure import (
     never_zero,
     write_layer,
 )  # fmt: skip
-from .norms import EMPTY, rescale_row
+from .norms import rescale_row
 from .products import INPUT as U
 from .products import RECURRENT as W
 from .products import backward_product
-from .program import (
+from .program import (  # fmt: skip
     ACTIVE,
     CODE,
     DRIVE,
@@ -30,28 +30,24 @@ from .program import (
     HEAD_SCALE_E,
     SOURCE,
     WIDTH,
+    address,
     block,
+    cotangent,
     floats,
     ints,
     reals,
     slopes_of,
     value,
-)  # fmt: skip
+    value_width,
+)
 from .totals import add_untied, finish
-from .unrolled import enter, write_states
+from .unrolled import enter
 
 
-@jit(internal=True)
-def cotangent(x, like, v, rows, n):
-    """Cotangents (rows, n) of value v and their exponents (rows of all heads,)."""
-    place = ints(x.place)
-    return block(x.cotangents, like, place[0, v], rows, n), ints(x.cotangent_e)[place[1, v]]
-
-
-@jit(internal=True)
-def run_layers(x, like, s, seeds, key, seed):
+@unit
+def run_backward(x, like, s, seeds, key, seed):
     """Run every layer (step) from the last to the first and write the gradient norms."""
-    place, active, written = ints(x.place), ints(x.layer)[ACTIVE], ints(x.states)[0, 1]
+    place, active = ints(x.place), ints(x.layer)[ACTIVE]
     for v in range(x.place.columns):
         place[0, v], place[1, v] = v * x.head_rows * x.widest, v
     for layer in range(x.layers, 0, -1):
@@ -61,11 +57,7 @@ def run_layers(x, like, s, seeds, key, seed):
         heads = active[layer]
         inner = heads if x.recurrent else active[layer + 1]  # heads that run the whole cell
         if x.recurrent:
-            rows, e = cotangent(x, like, written, heads * x.examples, x.n_out)
-            enter(x, like, rows, e, layer)
-            for q in range(1, x.states.rows):
-                _clear_entered(x, like, ints(x.states)[q, 1], layer)
-            write_states(x, rows, e, layer, s)
+            enter(x, like, layer, s)
         clear_layer(x, heads)
         for i in range(x.ops.rows - 1, -1, -1):
             op = ints(x.ops)[i]
@@ -73,29 +65,19 @@ def run_layers(x, like, s, seeds, key, seed):
                 _elementwise(x, like, op, layer, inner)
                 continue
             if inner > 0:
+                delta_rows(x, like, i, layer, 0, inner, 0)
                 _linear(x, like, op, layer, inner, key, seed)
             if op[4] == 0 and heads > inner:
+                delta_rows(x, like, i, layer, inner, heads, 1)
                 _head_linear(x, like, op, layer, inner, heads, key, seed)
         _note_zeros(x, like, layer, inner, heads)
-        write_layer(x, s, seeds, layer, heads)
+        write_layer(x, like, s, seeds, layer, heads)
         if x.n_in > 0:
             _write_input_norms(x, like, layer, s, seeds, heads)
         if x.totals and not x.tied:
             add_untied(x, heads)
         _hand_down(x, like, layer, heads)
-    rows, e = cotangent(x, like, written, x.head_rows, ints(x.layer)[WIDTH, 0])
-    finish(x, like, rows, e, s, seeds)
-
-
-@jit(internal=True)
-def _clear_entered(x, like, v, step):
-    """States without a cost start at 0 in the heads whose last step this is."""
-    active = ints(x.layer)[ACTIVE]
-    rows, e = cotangent(x, like, v, active[step] * x.examples, x.n_out)
-    for k in range(active[step + 1] * x.examples, active[step] * x.examples):
-        e[k] = EMPTY
-        for i in range(x.n_out):
-            rows[k, i] = 0
+    finish(x, like, s, seeds)
 
 
 @jit(internal=True)
@@ -124,31 +106,27 @@ def _elementwise(x, like, op, layer, inner):
 
 @jit(internal=True)
 def _linear(x, like, op, layer, inner, key, seed):
-    """Affine map for the heads that run the whole cell: measure delta, then delta @ W."""
+    """Affine map for the heads that run the whole cell: delta @ W."""
     m, count, widths = op[4], inner * x.examples, ints(x.layer)[WIDTH]
     d, ed = cotangent(x, like, op[3], count, widths[layer])
-    a = value(x, like, op[1], layer)
-    line, step = ints(x.index)[op[1], layer], layer - 1 if x.n_in > 0 else -1
-    delta_rows(x, like, d, ed, 0, inner, a, line, step)
-    if x.keep_delta:
-        _keep(x, like, m, layer, d, ed, 0)
-    product = block(x.product, like, 0, count, a.shape[1])
-    backward_product(x, like, W, m, layer, d, product, key, seed)
-    ci, ei = cotangent(x, like, op[1], count, a.shape[1])
+    n_in, at = value_width(x, op[1], layer), address(x.cotangents, like, ints(x.place)[0, op[3]])
+    backward_product(x, like, W, m, layer, at, count, d.shape[1], key, seed)
+    product = block(x.product, like, 0, count, n_in)
+    ci, ei = cotangent(x, like, op[1], count, n_in)
     scale, scale_e, tmp = floats(x.scale), ints(x.scale_e), reals(x.scratch, like)
     for k in range(count):
         i = m * x.conditions + ints(x.head)[SOURCE, k // x.examples]
         e, factor = ed[k] + scale_e[i, layer], d.dtype.type(scale[i, layer])
         ei[k] = ops.scale_row_vjp(product, ci, k, factor, e, ei[k], op[5], tmp)
     if x.n_in > 0:
-        _input_linear(x, like, m, layer, d, ed, key, seed)
+        backward_product(x, like, U, m, layer, at, count, d.shape[1], key, seed)
+        _input_linear(x, like, m, d, ed)
 
 
 @jit(internal=True)
-def _input_linear(x, like, m, layer, d, ed, key, seed):
+def _input_linear(x, like, m, d, ed):
     """Set or add delta @ U of one affine map: the gradient with respect to the step's inputs."""
     product = block(x.product, like, 0, d.shape[0], x.n_in)
-    backward_product(x, like, U, m, layer, d, product, key, seed)
     ci, ei, tmp = (
         reals(x.input_cotangents, like),
         ints(x.input_cotangent_e)[0],
@@ -176,33 +154,18 @@ def _write_input_norms(x, like, layer, s, seeds, heads):
 def _head_linear(x, like, op, layer, inner, heads, key, seed):
     """Output rows of the heads whose depth is this layer: they enter here, with their own delta."""
     first, count = inner * x.examples, (heads - inner) * x.examples
-    d, ed = block(x.delta, like, first * x.n_out, count, x.n_out), ints(x.delta_e)[0, first:]
-    a, line = value(x, like, op[1], layer), ints(x.index)[op[1], layer]
-    delta_rows(x, like, d, ed, inner, heads, a, line, -1)
-    if x.keep_delta:
-        _keep(x, like, op[4], layer, d, ed, inner)
-    product = block(x.product, like, 0, count, a.shape[1])
-    backward_product(x, like, W, op[4], layer, d, product, key, seed)
-    ci, ei = cotangent(x, like, op[1], first + count, a.shape[1])
+    ed, n_in = ints(x.delta_e)[0, first:], value_width(x, op[1], layer)
+    at = address(x.delta, like, first * x.n_out)
+    backward_product(x, like, W, op[4], layer, at, count, x.n_out, key, seed)
+    product = block(x.product, like, 0, count, n_in)
+    ci, ei = cotangent(x, like, op[1], first + count, n_in)
     scale, scale_e = floats(x.head_f)[HEAD_SCALE], ints(x.head)[HEAD_SCALE_E]
     for k in range(count):
         h = inner + k // x.examples
-        factor = d.dtype.type(scale[h])
+        factor = ci.dtype.type(scale[h])
         for i in range(ci.shape[1]):
             ci[first + k, i] = factor * product[k, i]
         ei[first + k] = ed[k] + scale_e[h]
-
-
-@jit(internal=True)
-def _keep(x, like, m, layer, d, ed, first):
-    """Store the delta rows of heads first.. for the total gradient or for the caller."""
-    kept, kept_e = reals(x.kept, like), ints(x.kept_e)
-    for k in range(d.shape[0]):
-        h, b = first + k // x.examples, k % x.examples
-        line = (m * x.heads + h) * x.layers + layer - 1
-        kept_e[line, b] = ed[k]
-        for i in range(d.shape[1]):
-            kept[line * x.examples + b, i] = d[k, i]
 
 
 @jit(internal=True)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from . import random
-from ._jit import jit
+from ._jit import jit, unit
 from .norms import row_square
-from .program import MADE, block, floats, ints, reals
+from .program import MADE, address, block, floats, ints, reals, view
 
 # Streams: fixed numbers by parameter name, never by order of recording.
 STREAMS = {
@@ -15,13 +15,10 @@ GIVEN, NORMAL, CLASS, BERNOULLI, VECTOR = range(5)  # kinds of targets; VECTOR: 
 _X, _Y, _V, _H0 = STREAMS["x"], STREAMS["y"], STREAMS["v"], STREAMS["h0"]
 
 
-@jit
-def fill(out, uniform, start, layer, stream, key, seed):
-    """Unit-variance draws into the first row of out (1, count), from index ``start`` on.
-
-    All draws of T in the engine pass here, so that the generator is compiled once.
-    """
-    flat = out.reshape(out.size)
+@unit(double=True)
+def fill(x, like, at, count, uniform, start, layer, stream, key, seed):
+    """Unit-variance draws into ``count`` numbers of T at an address, from index ``start`` on."""
+    flat = view(at, like, 1, count).reshape(count)
     if uniform:
         random.uniforms(flat, start, layer, stream, key, seed)
     else:
@@ -29,15 +26,23 @@ def fill(out, uniform, start, layer, stream, key, seed):
 
 
 @jit(internal=True)
+def draw_bias(x, like, m, layer, key, seed):
+    """Standard biases of affine map m, unless they are given or nowhere used."""
+    if x.biased and not x.given:
+        count, at = ints(x.layer)[MADE, max(layer, 1)], address(x.bias, like, m * x.widest)
+        fill(x, like, at, count, 0, 0, layer, ints(x.streams)[m, 2], key, seed)
+
+
+@unit
 def draw_network(x, like, key, seed):
     """Fill inputs, targets, initial states and, with tied weights, biases."""
     _draw_inputs(x, like, key, seed)
     if x.gradient:
         _draw_targets(x, key, seed)
     if x.recurrent:
-        fill(block(x.start, like, 0, 1, x.start.columns), 0, 0, 0, _H0, key, seed)
+        start = reals(x.start, like)
+        fill(x, like, x.start.at, x.start.columns, 0, 0, 0, _H0, key, seed)
         for b in range(1, x.examples):
-            start = reals(x.start, like)
             for i in range(x.start.columns):
                 start[b, i] = start[0, i]
         if x.tied:
@@ -46,22 +51,13 @@ def draw_network(x, like, key, seed):
 
 
 @jit(internal=True)
-def draw_bias(x, like, m, layer, key, seed):
-    """Standard biases of affine map m, unless they are given or nowhere used."""
-    if x.biased and not x.given:
-        count = ints(x.layer)[MADE, max(layer, 1)]
-        out = block(x.bias, like, m * x.widest, 1, count)
-        fill(out, 0, 0, layer, ints(x.streams)[m, 2], key, seed)
-
-
-@jit(internal=True)
 def _draw_inputs(x, like, key, seed):
     """Inputs (step * B + b, feature), unless given, with the squared norm of each row."""
-    rows, n = reals(x.x, like), x.x.columns
+    rows, count = reals(x.x, like), x.examples * x.x.columns
     for t in range(x.steps_of_x):
         if not x.x_given:
-            out = block(x.x, like, t * x.examples * n, 1, x.examples * n)
-            fill(out, 0, 0, t + 1 if x.recurrent else 0, _X, key, seed)
+            layer = t + 1 if x.recurrent else 0
+            fill(x, like, address(x.x, like, t * count), count, 0, 0, layer, _X, key, seed)
         for b in range(x.examples):
             mantissa, exponent, _ = row_square(rows, t * x.examples + b)
             floats(x.x_square)[t, b] = mantissa
@@ -77,12 +73,12 @@ def _draw_targets(x, key, seed):
         for t in range(x.slices if kinds[1, q] else 1):
             first = (q * x.slices + t) * x.examples
             if kind == NORMAL:
-                out = block(x.y, double, first * x.n_out, 1, x.examples * x.n_out)
-                fill(out, 0, 0, t, _Y, key, seed)
+                at = address(x.y, double, first * x.n_out)
+                fill(x, double, at, x.examples * x.n_out, 0, 0, t, _Y, key, seed)
             elif kind == VECTOR:
                 for b in range(x.examples):
-                    out = block(x.y, double, (first + b) * x.n_out, 1, x.n_out)
-                    fill(out, 0, 0, 0, _V, key, seed)
+                    at = address(x.y, double, (first + b) * x.n_out)
+                    fill(x, double, at, x.n_out, 0, 0, 0, _V, key, seed)
             elif kind != GIVEN:
                 y = block(x.y, double, first * x.n_out, x.examples, x.n_out)
                 _draw_labels(y, kind, t, key, seed)

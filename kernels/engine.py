@@ -4,9 +4,10 @@ One network is one draw; all rows (conditions x examples) share it.  Layers of a
 of an RNN are the same loop: only the address of the weights, and where a cost enters, differ.
 """
 
-from . import backward, forward
 from ._jit import jit
+from .backward import run_backward
 from .draws import draw_network
+from .forward import run_forward
 from .measure import write_status
 from .norms import EMPTY
 from .program import floats, ints
@@ -21,10 +22,10 @@ def run(x, like, seeds, key):
     for s in range(seeds.size):
         _clear(x)
         draw_network(x, like, key, seeds[s])
-        forward.run_layers(x, like, s, seeds.size, key, seeds[s])
+        run_forward(x, like, s, seeds.size, key, seeds[s])
         if x.gradient:
-            backward.run_layers(x, like, s, seeds.size, key, seeds[s])
-            write_status(x, s, seeds.size)
+            run_backward(x, like, s, seeds.size, key, seeds[s])
+            write_status(x, like, s, seeds.size)
         if ints(x.stop)[0, 0]:
             return
 

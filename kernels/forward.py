@@ -3,12 +3,12 @@
 import numpy as np
 
 from . import ops
-from ._jit import jit
+from ._jit import jit, unit
 from .draws import draw_bias
 from .heads import run_heads
 from .norms import EMPTY, is_finite, power, rescale_row, row_square
 from .products import INPUT, RECURRENT, forward_product
-from .program import (
+from .program import (  # fmt: skip
     ACTIVE,
     BIAS,
     BIAS_E,
@@ -19,18 +19,20 @@ from .program import (
     SLOPE,
     START,
     WIDTH,
+    address,
     block,
+    exponent_of_value,
     floats,
     ints,
     reals,
     slopes_of,
     value,
-)  # fmt: skip
+)
 from .signal import write_signal
 
 
-@jit(internal=True)
-def run_layers(x, like, s, seeds, key, seed):
+@unit
+def run_forward(x, like, s, seeds, key, seed):
     """Run every layer (step); leaves values, slopes, norms and output rows in memory."""
     _set_start(x, like)
     for layer in range(1, x.layers + 1):
@@ -85,9 +87,8 @@ def _note_norms(x, like, v, layer):
 @jit(internal=True)
 def _elementwise(x, like, op, layer):
     """One operation of the table that is not an affine map, for all rows of a layer."""
-    index = ints(x.index)
-    a, ea = value(x, like, op[1], layer), ints(x.exponent)[index[op[1], layer]]
-    out, eo = value(x, like, op[3], layer), ints(x.exponent)[index[op[3], layer]]
+    a, ea = value(x, like, op[1], layer), exponent_of_value(x, op[1], layer)
+    out, eo = value(x, like, op[3], layer), exponent_of_value(x, op[3], layer)
     if op[0] == ops.MAP:
         slopes = slopes_of(x, like, op[7], layer)
         for c in range(x.conditions):
@@ -98,7 +99,7 @@ def _elementwise(x, like, op, layer):
         scale, shift = floats(x.constants)[op[4], 0], floats(x.constants)[op[4], 1]
         ops.shift_forward(a, ea, a.dtype.type(scale), a.dtype.type(shift), out, eo)
     else:
-        b, eb = value(x, like, op[2], layer), ints(x.exponent)[index[op[2], layer]]
+        b, eb = value(x, like, op[2], layer), exponent_of_value(x, op[2], layer)
         if op[0] == ops.ADD:
             ops.add_forward(a, ea, b, eb, out, eo)
         else:
@@ -108,43 +109,44 @@ def _elementwise(x, like, op, layer):
 @jit(internal=True)
 def _linear(x, like, op, layer, s, seeds, key, seed):
     """Affine map of the cell: one product for all rows, then scale, bias and input drive."""
-    m, a = op[4], value(x, like, op[1], layer)
+    m, a = op[4], address(x.store, like, ints(x.address)[op[1], layer])
     if op[1] >= x.states.rows:
         _note_norms(x, like, op[1], layer)
-    widths = ints(x.layer)
-    again = x.tied and layer > 1
-    squares = floats(x.weight_square)[3 * m : 3 * m + (2 if x.signal and not again else 0)]
-    _set_counts(squares, widths[WIDTH, layer], x.n_out)
-    product = block(x.product, like, 0, a.shape[0], widths[MADE, layer])
-    forward_product(x, like, RECURRENT, m, layer, a, product, again, squares, key, seed)
+    n, again = ints(x.layer)[WIDTH, layer], x.tied and layer > 1
+    squares = 1 if x.signal and not again else 0
+    _set_counts(x, m, n)
+    forward_product(
+        x, like, RECURRENT, m, layer, a, x.rows, x.product.at, again, 2 * squares, key, seed
+    )
     if not x.tied:
         draw_bias(x, like, m, layer, key, seed)
-    exponent = ints(x.exponent)[ints(x.index)[op[1], layer]]
     if not x.recurrent:
-        run_heads(x, like, layer, product, exponent, s, seeds)
-        if widths[ACTIVE, layer + 1] == 0:
+        run_heads(x, like, layer, s, seeds)
+        if ints(x.layer)[ACTIVE, layer + 1] == 0:
             return
     if x.n_in > 0:
-        squares = floats(x.weight_square)[3 * m + 2 : 3 * m + (3 if x.signal and not again else 2)]
-        _set_counts(squares, widths[WIDTH, layer], 0)
-        inputs = block(x.x, like, (layer - 1) * x.examples * x.n_in, x.examples, x.n_in)
-        drive = block(x.drive, like, 0, x.examples, widths[WIDTH, layer])
-        forward_product(x, like, INPUT, m, layer, inputs, drive, again, squares, key, seed)
-    _affine(x, like, op, layer, product, exponent)
+        inputs = address(x.x, like, (layer - 1) * x.examples * x.n_in)
+        forward_product(
+            x, like, INPUT, m, layer, inputs, x.examples, x.drive.at, again, squares, key, seed
+        )
+    _affine(x, like, op, layer)
 
 
-@jit
-def _set_counts(squares, hidden, outputs):
-    """Ask `forward_product` for the norms of the hidden and of the output rows of W."""
-    for q in range(squares.shape[0]):
-        squares[q, 0] = outputs if q == 1 else hidden
+@jit(internal=True)
+def _set_counts(x, m, hidden):
+    """Ask `forward_product` for the norms of the hidden and output rows of W, and of U."""
+    squares = floats(x.weight_square)
+    for q in range(3 * m, 3 * m + 3):
+        squares[q, 0] = x.n_out if q == 3 * m + 1 else hidden
         squares[q, 1] = 0.0
 
 
 @jit(internal=True)
-def _affine(x, like, op, layer, product, ea):
-    """Z = scale * product + bias + drive for every row; notes the first non-finite layer."""
-    z, ez = value(x, like, op[3], layer), ints(x.exponent)[ints(x.index)[op[3], layer]]
+def _affine(x, like, op, layer):
+    """z = scale * product + bias + drive for every row; notes the first non-finite layer."""
+    product = block(x.product, like, 0, x.rows, ints(x.layer)[MADE, layer])
+    ea = exponent_of_value(x, op[1], layer)
+    z, ez = value(x, like, op[3], layer), exponent_of_value(x, op[3], layer)
     push = block(x.push, like, 0, x.examples if x.n_in > 0 else 1, z.shape[1])
     for c in range(x.conditions):
         line = op[4] * x.conditions + c

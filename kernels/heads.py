@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import losses
-from ._jit import jit
+from ._jit import jit, unit
 from .activations import SOFTMAX, largest_bits
 from .measure import (
     A_SQUARE,
@@ -19,23 +19,25 @@ from .measure import (
     true_square,
 )  # fmt: skip
 from .norms import is_finite, narrow_row, power
-from .program import (
+from .program import (  # fmt: skip
     ACTIVE,
     BIAS,
     BIAS_E,
     HEAD_SCALE,
     HEAD_SCALE_E,
     LOSS,
+    MADE,
     OUTPUT,
     OUTPUT_SLOPE,
     SOURCE,
     TARGET,
     TARGET_STEP,
     block,
+    exponent_of_value,
     floats,
     ints,
     reals,
-)  # fmt: skip
+)
 
 _Z, _A, _SLOPES, _DELTA, _ALIVE = range(5)  # rows of `output`
 
@@ -54,10 +56,12 @@ def target_row(x, h, b, step):
     return floats(x.y)[(ints(x.head)[TARGET, h] * x.slices + at) * x.examples + b]
 
 
-@jit(internal=True)
-def run_heads(x, like, layer, product, exponent, s, seeds):
+@unit
+def run_heads(x, like, layer, s, seeds):
     """Output rows of the heads whose depth is this layer: cost, delta and signal."""
     active, head = ints(x.layer)[ACTIVE], ints(x.head)
+    product = block(x.product, like, 0, x.rows, ints(x.layer)[MADE, layer])
+    exponent = exponent_of_value(x, 0, layer)
     for h in range(active[layer + 1], active[layer]):
         for b in range(x.examples):
             k = h * x.examples + b

@@ -6,11 +6,11 @@ as logarithms when the layer is done.
 
 import numpy as np
 
-from ._jit import jit
+from ._jit import jit, unit
 from .activations import HAS_ZERO_SLOPE, LEAKY_RELU, TABLE
 from .batch import common_rows, mean_square, outer_square, unit_rows
 from .norms import add_squares, log10_norm, power, row_square
-from .program import DEPTH, block, floats, ints
+from .program import DEPTH, WIDTH, block, cotangent, floats, ints, reals, value
 
 # variables of `layered`, `scalar`, and of both signals
 DELTA, BIAS, WEIGHT, RECURRENT, INPUT_WEIGHT, INPUT = range(6)
@@ -89,13 +89,23 @@ def clear_layer(x, heads):
             mean[q, h], mean_e[q, h] = 0.0, 0
 
 
-@jit(internal=True)
-def delta_rows(x, like, d, ed, first, last, a, line, step):
-    """Gather the squared norms of one affine map: delta rows d (rows, units) of heads first..last.
+@unit
+def delta_rows(x, like, i, layer, first, last, at_head):
+    """Gather the squared norms of the affine map of operation i, for heads first..last.
 
-    d starts at head ``first``; a (C * B, n_in) is the map's input, its norms in row ``line`` of
-    `square`; ``step`` >= 0 is the step whose inputs the map reads too.
+    Its delta lies in `delta` where the heads end in this layer, else with the cotangents.
     """
+    op, widths = ints(x.ops)[i], ints(x.layer)[WIDTH]
+    if at_head:
+        start, count = first * x.examples, (last - first) * x.examples
+        d = block(x.delta, like, start * x.n_out, count, x.n_out)
+        ed = ints(x.delta_e)[0, start:]
+    else:
+        d, ed = cotangent(x, like, op[3], last * x.examples, widths[layer])
+    a, line = value(x, like, op[1], layer), ints(x.index)[op[1], layer]
+    step = layer - 1 if x.n_in > 0 else -1
+    if x.keep_delta:
+        _keep(x, like, op[4], layer, d, ed, first)
     size, acc, acc_e = ints(x.batch_e)[SIZES], floats(x.acc), ints(x.acc_e)
     square, square_e, rows = floats(x.square)[line], ints(x.square_e)[line], ints(x.row)[0]
     alone = x.each or x.examples == 1
@@ -115,6 +125,18 @@ def delta_rows(x, like, d, ed, first, last, a, line, step):
                 _add(acc, acc_e, ROW_INPUT_WEIGHT, k, part, exponent + ints(x.x_square_e)[step, b])
         if not alone:
             _batch_rows(x, like, d, ed, h, first, a, line, step)
+
+
+@jit(internal=True)
+def _keep(x, like, m, layer, d, ed, first):
+    """Store the delta rows of heads first.. for the total gradient or for the caller."""
+    kept, kept_e = reals(x.kept, like), ints(x.kept_e)
+    for k in range(d.shape[0]):
+        h, b = first + k // x.examples, k % x.examples
+        line = (m * x.heads + h) * x.layers + layer - 1
+        kept_e[line, b] = ed[k]
+        for i in range(d.shape[1]):
+            kept[line * x.examples + b, i] = d[k, i]
 
 
 @jit(internal=True)
@@ -176,8 +198,8 @@ def entries_of(x):
     return x.head_rows if x.each else x.heads
 
 
-@jit(internal=True)
-def write_layer(x, s, seeds, layer, heads):
+@unit
+def write_layer(x, like, s, seeds, layer, heads):
     """Write the gathered norms of one layer as log10, averaged over examples.
 
     The weight gradient of a batch mean is one number a head; delta is a mean of logs.
@@ -217,8 +239,8 @@ def mean_row_norm(x, rows, exponent, h, b):
     return total / (hi - lo)
 
 
-@jit(internal=True)
-def write_status(x, s, seeds):
+@unit
+def write_status(x, like, s, seeds):
     """Status of each result: the most severe of its examples (2, then 3, then 1)."""
     bad, bad_head, zero, rows = ints(x.bad)[0], ints(x.bad_head)[0], ints(x.zero), ints(x.row)[0]
     entries = entries_of(x)

@@ -6,9 +6,9 @@ a piece of a stored or given matrix.  Only the products themselves call BLAS.
 
 import numpy as np
 
-from ._jit import jit
+from ._jit import jit, unit
 from .draws import fill
-from .program import TILE, WIDTH, block, ints
+from .program import MADE, TILE, WIDTH, address, block, floats, ints, view
 
 RECURRENT, INPUT = range(2)  # the two matrices of an affine map: W and U
 
@@ -21,11 +21,11 @@ def _tile(x, like, which, m, layer, lo, hi, again, key, seed):
     start = ints(x.weight_address if which == RECURRENT else x.input_address)[m, layer]
     if x.given or x.stored:
         start += lo * n_in
+    at = address(array, like, start)
     if not (x.given or (again and x.stored)):
-        out = block(array, like, start, 1, (hi - lo) * n_in)
-        stream = ints(x.streams)[m, which]
-        fill(out, x.uniform, lo * n_in, 0 if x.tied else layer, stream, key, seed)
-    return block(array, like, start, hi - lo, n_in)
+        stream, source = ints(x.streams)[m, which], 0 if x.tied else layer
+        fill(x, like, at, (hi - lo) * n_in, x.uniform, lo * n_in, source, stream, key, seed)
+    return view(at, like, hi - lo, n_in)
 
 
 @jit(reassoc=True)
@@ -39,25 +39,29 @@ def _plain_square_sum(w, count):
     return total
 
 
-@jit(internal=True)
-def forward_product(x, like, which, m, layer, a, out, again, squares, key, seed):
+@unit
+def forward_product(x, like, which, m, layer, a_at, rows, out_at, again, squares, key, seed):
     """Out (rows, units) = a (rows, n_in) @ W.T for map m of a layer.
 
-    ``squares`` (norms, 2) holds row counts and receives the sum of squares of as many first rows
-    of W.
+    The first ``squares`` rows of this map in `weight_square` hold row counts, and receive the sum
+    of squares of as many first rows of W (the one row of U: the third).
     """
-    made = out.shape[1]
-    tile = ints(x.layer)[TILE, layer] if which == RECURRENT else made
+    recurrent = which == RECURRENT
+    made = ints(x.layer)[MADE if recurrent else WIDTH, layer]
+    a = view(a_at, like, rows, ints(x.layer)[WIDTH, layer - 1] if recurrent else x.n_in)
+    out = view(out_at, like, rows, made)
+    tile = ints(x.layer)[TILE, layer] if recurrent else made
+    first = 3 * m + (0 if recurrent else 2)
     for lo in range(0, made, tile):
         hi = min(lo + tile, made)
         w = _tile(x, like, which, m, layer, lo, hi, again, key, seed)
-        for q in range(squares.shape[0]):
-            count = min(np.int64(squares[q, 0]), hi) - lo
-            squares[q, 1] += _plain_square_sum(w, max(count, 0))
-        for top in range(0, a.shape[0], x.row_tile):
+        for q in range(first, first + squares):
+            count = min(np.int64(floats(x.weight_square)[q, 0]), hi) - lo
+            floats(x.weight_square)[q, 1] += _plain_square_sum(w, max(count, 0))
+        for top in range(0, rows, x.row_tile):
             if ints(x.stop)[0, 0]:
                 return
-            end = min(top + x.row_tile, a.shape[0])
+            end = min(top + x.row_tile, rows)
             _times_transposed(a, w, out, block(x.part, like, 0, end - top, hi - lo), top, end, lo)
 
 
@@ -80,18 +84,20 @@ def _times_transposed(a, w, out, piece, top, end, lo):
             out[top + r, lo + i] = piece[r, i]
 
 
-@jit(internal=True)
-def backward_product(x, like, which, m, layer, d, out, key, seed):
-    """Out (rows, n_in) = d (rows, units) @ W for map m of a layer."""
-    made, n_in = d.shape[1], out.shape[1]
-    tile = min(ints(x.layer)[TILE, layer], made) if which == RECURRENT else made
+@unit
+def backward_product(x, like, which, m, layer, d_at, rows, made, key, seed):
+    """`product` (rows, n_in) = d (rows, made) @ W for map m of a layer."""
+    recurrent = which == RECURRENT
+    n_in = ints(x.layer)[WIDTH, layer - 1] if recurrent else x.n_in
+    d, out = view(d_at, like, rows, made), block(x.product, like, 0, rows, n_in)
+    tile = min(ints(x.layer)[TILE, layer], made) if recurrent else made
     for lo in range(0, made, tile):
         hi = min(lo + tile, made)
-        w = _tile(x, like, which, m, layer, lo, hi, True, key, seed)
-        for top in range(0, d.shape[0], x.row_tile):
+        w = _tile(x, like, which, m, layer, lo, hi, 1, key, seed)
+        for top in range(0, rows, x.row_tile):
             if ints(x.stop)[0, 0]:
                 return
-            end = min(top + x.row_tile, d.shape[0])
+            end = min(top + x.row_tile, rows)
             piece = block(x.part, like, 0, end - top, hi - lo)
             result = block(x.part, like, (end - top) * (hi - lo), end - top, n_in)
             _times(d, w, out, piece, result, top, end, lo)

@@ -190,33 +190,76 @@ def reals(array, like):
 
 
 @jit(inline=True)
-def _flat32(like, array, start, rows, columns):
-    return _view(array.at + 4 * start, (rows, columns), np.float32)
+def _view32(like, at, rows, columns):
+    return _view(at, (rows, columns), np.float32)
 
 
 @jit(inline=True)
-def _flat64(like, array, start, rows, columns):
-    return _view(array.at + 8 * start, (rows, columns), np.float64)
+def _view64(like, at, rows, columns):
+    return _view(at, (rows, columns), np.float64)
 
 
-_flat = by_dtype(_flat32, _flat64)
+_view_real = by_dtype(_view32, _view64)
+
+
+@jit(inline=True)
+def view(at, like, rows, columns):
+    """View (rows, columns) of T at an address."""
+    return _view_real(like, at, rows, columns)
+
+
+@jit(inline=True)
+def _size32(like):
+    return 4
+
+
+@jit(inline=True)
+def _size64(like):
+    return 8
+
+
+_size = by_dtype(_size32, _size64)
+
+
+@jit(inline=True)
+def address(array, like, start):
+    """Address of element ``start`` of an array of T of the record."""
+    return array.at + _size(like) * start
 
 
 @jit(inline=True)
 def block(array, like, start, rows, columns):
     """View (rows, columns) of an array of T of the record, from element ``start`` on."""
-    return _flat(like, array, start, rows, columns)
+    return view(address(array, like, start), like, rows, columns)
 
 
-@jit(internal=True)
+@jit(inline=True)
+def value_width(x, v, layer):
+    """Units of value v of a layer; the states that it reads are its input."""
+    return ints(x.layer)[WIDTH, layer - 1 if v < x.states.rows else layer]
+
+
+@jit(inline=True)
 def value(x, like, v, layer):
-    """Rows (C * B, units) of value v of a layer; the states that it reads are its input."""
-    n = ints(x.layer)[WIDTH, layer - 1 if v < x.states.rows else layer]
-    return block(x.store, like, ints(x.address)[v, layer], x.rows, n)
+    """Rows (C * B, units) of value v of a layer."""
+    return block(x.store, like, ints(x.address)[v, layer], x.rows, value_width(x, v, layer))
 
 
-@jit(internal=True)
+@jit(inline=True)
+def exponent_of_value(x, v, layer):
+    """Exponents (C * B,) of value v of a layer."""
+    return ints(x.exponent)[ints(x.index)[v, layer]]
+
+
+@jit(inline=True)
 def slopes_of(x, like, slot, layer):
     """Slopes (C * B, units) of activation ``slot`` of the cell in a layer."""
     n = ints(x.layer)[WIDTH, layer]
     return block(x.slopes, like, ints(x.slope_address)[slot, layer], x.rows, n)
+
+
+@jit(inline=True)
+def cotangent(x, like, v, rows, n):
+    """Cotangents (rows, n) of value v and their exponents (rows of all heads,)."""
+    place = ints(x.place)
+    return block(x.cotangents, like, place[0, v], rows, n), ints(x.cotangent_e)[place[1, v]]

@@ -1,7 +1,7 @@
 """Measurement `signal`: what the forward pass of each condition carries, layer by layer."""
 
 from . import ops
-from ._jit import jit
+from ._jit import jit, unit
 from .measure import (
     A_SQUARE,
     DEAD,
@@ -18,7 +18,7 @@ from .norms import add_squares, log10_norm
 from .program import CODE, DRIVE, DRIVE_E, SLOPE, floats, ints, slopes_of, value
 
 
-@jit(internal=True)
+@unit
 def write_signal(x, like, layer, s, seeds):
     """Signal of every condition in one layer, averaged over units and examples."""
     states, index = ints(x.states), ints(x.index)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import losses, ops
-from ._jit import jit
+from ._jit import jit, unit
 from .activations import largest_bits
 from .measure import (
     INPUT_GRADIENT,
@@ -19,7 +19,7 @@ from .measure import (
     outer_mean,
 )  # fmt: skip
 from .norms import EMPTY, add_squares, log10_norm
-from .program import DEPTH, block, floats, ints, reals
+from .program import DEPTH, WIDTH, block, cotangent, floats, ints, reals
 from .unrolled import write_states
 from .vecmath import exponent_of
 
@@ -70,12 +70,10 @@ def _tied_total(x, like, h, first, count):
     return total, total_e
 
 
-@jit(internal=True)
-def finish(x, like, rows, e, s, seeds):
-    """Costs, the gradient at the far end (inputs or initial state), and total weight gradients.
-
-    ``rows`` and ``e`` are the cotangents of the inputs or of the initial state.
-    """
+@unit
+def finish(x, like, s, seeds):
+    """Costs, the gradient at the far end (inputs or initial state), and total weight gradients."""
+    rows, e = cotangent(x, like, ints(x.states)[0, 1], x.head_rows, ints(x.layer)[WIDTH, 0])
     if x.recurrent:
         write_states(x, rows, e, 0, s)
     cost, cost_e, scalar = floats(x.cost)[0], ints(x.cost_e)[0], floats(x.scalar)

@@ -1,31 +1,32 @@
 """What only unrolled networks have: costs on states, and norms of dC/dh at every step."""
 
 from . import losses
-from ._jit import jit
+from ._jit import jit, unit
 from .activations import largest_bits
 from .heads import output_row, target_row
 from .measure import entries_of, mean_row_norm
 from .norms import EMPTY, add_row, narrow_row, rescale_row
-from .program import ACTIVE, DEPTH, LOSS, LOSS_ALL, floats, ints, reals, slopes_of, value
+from .program import ACTIVE, DEPTH, LOSS, LOSS_ALL, cotangent, floats, ints, reals, slopes_of, value
 
 
-@jit(internal=True)
-def enter(x, like, rows, e, step):
-    """Start the heads whose last step this is, and add the cost of this step where there is one.
-
-    ``rows`` (h * B + b, unit) and ``e`` are the cotangents of the state after the step.
-    """
-    first = ints(x.layer)[ACTIVE, step + 1] * x.examples
-    for k in range(first, rows.shape[0]):
-        e[k] = EMPTY
-        for i in range(rows.shape[1]):
-            rows[k, i] = 0
+@unit
+def enter(x, like, step, s):
+    """Start the heads whose last step this is, add the cost of this step, note the norms."""
+    active = ints(x.layer)[ACTIVE]
+    for q in range(x.states.rows):
+        rows, e = cotangent(x, like, ints(x.states)[q, 1], active[step] * x.examples, x.n_out)
+        for k in range(active[step + 1] * x.examples, rows.shape[0]):
+            e[k] = EMPTY
+            for i in range(x.n_out):
+                rows[k, i] = 0
+    rows, e = cotangent(x, like, ints(x.states)[0, 1], active[step] * x.examples, x.n_out)
     head, scratch = ints(x.head), reals(x.scratch, like)
     for k in range(rows.shape[0]):
         h = k // x.examples
         if head[LOSS_ALL, h] or head[DEPTH, h] == step:
             g, eg = _state_cost(x, like, k, step)
             e[k] = add_row(rows, k, e[k], scratch, 0, narrow_row(g, scratch, 0, eg))
+    write_states(x, rows, e, step, s)
 
 
 @jit(internal=True)
