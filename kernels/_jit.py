@@ -6,6 +6,9 @@ imports ``numba.njit``, so an option, a cache rule or a workaround has one home.
 
 import hashlib
 import inspect
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
 from numba.core.extending import overload
 
 # Flags under which NaN and infinity keep their meaning.
@@ -42,7 +46,6 @@ def jit(
     reassoc: bool = False,
     inline: bool = False,
     internal: bool = False,
-    entry: bool = False,
 ) -> Any:
     """Compile a kernel: serial, without the GIL, division unchecked, cached on disk.
 
@@ -60,7 +63,9 @@ def jit(
         "fastmath": _SAFE_FLAGS | ({"reassoc"} if reassoc else set()),
         "forceinline": inline,
     }
-    if not entry and (internal or inline) or not entry and not (function.__module__.endswith(('random','engine'))):
+    if internal:
+        not entry and not (function.__module__.endswith(("random", "engine")))
+    ):
         options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     if inline or internal:  # compiled into its callers, so a file of its own would never be read
         return _one_per_type(numba.njit(**options)(function))
@@ -139,26 +144,42 @@ class _Unit:
         self.names = list(inspect.signature(function).parameters)
         self.double, self.loaded = double, set[np.dtype]()
         self._symbol = f"gradsim.{function.__module__}.{function.__qualname__}.{KERNEL_HASH[:16]}"
-        self.dispatcher = jit(function, entry=True)
+        self.dispatcher = jit(function)
 
     def external(self, record: Any, real: np.dtype) -> Any:
         """Declaration of the unit for a dtype."""
-        return numba.types.ExternalFunction(f"{self._symbol}.{real.name}", self._type(record, real))
+        return numba.types.ExternalFunction(f"{self._symbol}.{real.name}", self.type(record, real))
 
-    def _type(self, record: Any, real: np.dtype) -> Any:
+    def type(self, record: Any, real: np.dtype) -> Any:
+        """Signature for a dtype."""
         unsigned, signed = numba.types.uint64, numba.types.int64
         rest = [unsigned if name in ("key", "seed") else signed for name in self.names[2:]]
         return numba.types.void(record, _REALS[real], *rest)
+
+    def name(self, real: np.dtype, address: int) -> None:
+        """Let the code of other units find this one."""
+        llvm.add_symbol(f"{self._symbol}.{real.name}", address)
+
+    def cached(self, record: Any, real: np.dtype) -> bool:
+        """Whether the unit is loaded, or lies in the cache (or there is none to fill).
+
+        Only for a unit that calls no other: to look is to load, and LLVM aborts on unknown names.
+        """
+        cache = getattr(self.dispatcher, "_cache", None)
+        if real in self.loaded or not isinstance(cache, FunctionCache):
+            return True
+        signature = self.type(record, real)
+        return cache.load_overload(signature, self.dispatcher.targetctx) is not None
 
     def load(self, record: Any, real: np.dtype) -> None:
         """Compile the unit, or read it from the cache, and make its name known."""
         if real in self.loaded:
             return
-        signature = self._type(record, real)
+        signature = self.type(record, real)
         self.dispatcher.compile(signature)
         result = self.dispatcher.overloads[signature.args]
-        name = result.fndesc.llvm_cfunc_wrapper_name
-        llvm.add_symbol(f"{self._symbol}.{real.name}", result.library.get_pointer_to_function(name))
+        pointer = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
+        self.name(real, pointer)
         self.loaded.add(real)
 
 
@@ -190,11 +211,54 @@ def unit(function: Callable | None = None, *, double: bool = False) -> Any:
 
 
 def load_units(context: np.dtype, real: np.dtype) -> None:
-    """Make every unit ready for a dtype; those that others call come first, by definition."""
+    """Make every unit ready for a dtype; those that others call come first, by definition.
+
+    Where none is cached yet, a second process compiles the same list from its other end, so that
+    a first call takes about half the time on two processors.
+    """
     if numba.config.DISABLE_JIT:
         return
     record = numba.from_dtype(context)
     with _LOCK:
-        for this in _UNITS:
-            for kind in {real, np.dtype(np.float64)} if this.double else {real}:
-                this.load(record, kind)
+        helper = None if _UNITS[0].cached(record, real) else _start_helper(real)
+        for this, kind in _wanted(real):
+            this.load(record, kind)
+        if helper is not None:
+            helper.kill()
+            helper.wait()
+
+
+def _wanted(real: np.dtype) -> list[tuple["_Unit", np.dtype]]:
+    """Every unit with every dtype that a run in ``real`` calls it in."""
+    double = np.dtype(np.float64)
+    return [(u, kind) for u in _UNITS for kind in ({real, double} if u.double else {real})]
+
+
+def compile_units_backwards(context: np.dtype, name: str) -> None:
+    """Fill the cache from the end of the list; the work of the second process."""
+    record, real = numba.from_dtype(context), np.dtype(name)
+    for this, kind in _wanted(real):  # nothing is called here, so any address will do
+        this.name(kind, 1)
+    for this, kind in reversed(_wanted(real)):
+        this.dispatcher.compile(this.type(record, kind))
+
+
+def _start_helper(real: np.dtype) -> Any:
+    """Second process for a cold cache, or None where there is no use or no way to start one."""
+    processors = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+    if len(processors) < 2 or not sys.executable:
+        return None
+    package = __name__.rpartition(".")[0]
+    code = (
+        f"from {package} import _jit, engine, program\n"
+        f"_jit.compile_units_backwards(program.CONTEXT, {real.name!r})"
+    )
+    root = Path(__file__).parents[package.count(".") + 1]
+    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError:  # no second process is to be had: this one compiles everything
+        return None

@@ -143,7 +143,7 @@ def _set_counts(x, m, hidden):
 
 @jit(internal=True)
 def _affine(x, like, op, layer):
-    """z = scale * product + bias + drive for every row; notes the first non-finite layer."""
+    """Z = scale * product + bias + drive for every row; notes the first non-finite layer."""
     product = block(x.product, like, 0, x.rows, ints(x.layer)[MADE, layer])
     ea = exponent_of_value(x, op[1], layer)
     z, ez = value(x, like, op[3], layer), exponent_of_value(x, op[3], layer)

@@ -185,11 +185,14 @@ def outer_mean(x, like, d, ed, size_d, rows_d, a, ea, size_a, rows_a):
 def _write_weights(x, base, layer, seeds, entries, acc, acc_e, q, k):
     """Write the weight norms of one result: row q of acc holds W, row q + 1 the input weights."""
     out, step = floats(x.layered), seeds * entries
-    mantissa, exponent = add_squares(acc[q, k], acc_e[q, k], acc[q + 1, k], acc_e[q + 1, k])
-    out[WEIGHT * step + base, layer - 1] = log10_norm(mantissa, exponent)
+    norm = log10_norm(acc[q, k], acc_e[q, k])
     if x.recurrent:
-        out[RECURRENT * step + base, layer - 1] = log10_norm(acc[q, k], acc_e[q, k])
+        out[RECURRENT * step + base, layer - 1] = norm
+    if x.n_in > 0:
         out[INPUT_WEIGHT * step + base, layer - 1] = log10_norm(acc[q + 1, k], acc_e[q + 1, k])
+        mantissa, exponent = add_squares(acc[q, k], acc_e[q, k], acc[q + 1, k], acc_e[q + 1, k])
+        norm = log10_norm(mantissa, exponent)
+    out[WEIGHT * step + base, layer - 1] = norm
 
 
 @jit(internal=True)

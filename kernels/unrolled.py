@@ -2,10 +2,9 @@
 
 from . import losses
 from ._jit import jit, unit
-from .activations import largest_bits
 from .heads import output_row, target_row
 from .measure import entries_of, mean_row_norm
-from .norms import EMPTY, add_row, narrow_row, rescale_row
+from .norms import EMPTY, add_row, narrow_row
 from .program import ACTIVE, DEPTH, LOSS, LOSS_ALL, cotangent, floats, ints, reals, slopes_of, value
 
 
@@ -50,10 +49,8 @@ def _state_cost(x, like, k, step):
 
 @jit(internal=True)
 def write_states(x, rows, e, step, s):
-    """Norms of dC/dh after a step (0: of the initial state); brings rows into the window."""
+    """Norms of dC/dh after a step (0: of the initial state)."""
     out, entries = floats(x.state_norm), entries_of(x)
     for i in range(rows.shape[0] if x.each else rows.shape[0] // x.examples):
         h, b = (i // x.examples, i % x.examples) if x.each else (i, -1)
         out[s * entries + i, step] = mean_row_norm(x, rows, e, h, b)
-    for k in range(rows.shape[0]):
-        e[k] = rescale_row(rows, k, largest_bits(rows, k), e[k])
