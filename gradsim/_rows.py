@@ -9,6 +9,7 @@ from gradsim.examples import Inputs, Targets, target_block
 from gradsim.initializers import initializers
 from gradsim.kernels import losses
 from gradsim.kernels.draws import BERNOULLI, CLASS, GIVEN, NORMAL, VECTOR
+from gradsim.kernels.program import TARGET, TARGET_STEP
 from gradsim.models import MLP, RNN
 
 if TYPE_CHECKING:
@@ -163,9 +164,10 @@ def data(
     moves = targets.moves if targets is not None else any(kind[2] for kind in kinds)
     slices = group.layers + 1 if moves else 1
     y = np.zeros((len(kinds), slices, b_count, group.n_out))
-    for h, model in enumerate(group.heads if targets is not None else []):
-        y[rows["head"][6, h]] = target_block(targets, model, b_count, group.n_out, slices)
-        rows["head"][7, h] = _given_step(model, targets)
+    if targets is not None:
+        for h, model in enumerate(group.heads):
+            y[rows["head"][TARGET, h]] = target_block(targets, model, b_count, group.n_out, slices)
+            rows["head"][TARGET_STEP, h] = _given_step(model, targets)
     states = [np.atleast_2d(state) for state in _starts(group)[2:]]
     starts = np.zeros((1 + len(states) if group.recurrent else 0, b_count, group.widths[0]))
     for q, state in enumerate(states):

@@ -28,7 +28,7 @@ def parse_seeds(seeds: Any) -> list[int]:
     for value in values:
         if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
             raise TypeError(f"seeds must be integers, got {value!r}")
-        if not 0 <= value < 2**64:
+        if not 0 <= int(value) < 2**64:
             raise ValueError(f"seeds must be in [0, 2**64), got {value}")
     result = [int(value) for value in values]
     if len(set(result)) != len(result):
@@ -80,7 +80,7 @@ def parse_progress(progress: Any) -> bool | None:
     """True, False or None (a bar on a terminal, for runs of more than about two seconds)."""
     if progress is not None and not isinstance(progress, bool | np.bool_):
         raise TypeError(f"progress must be True, False or None, got {progress!r}")
-    return progress
+    return None if progress is None else bool(progress)
 
 
 def _available() -> float:

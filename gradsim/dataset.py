@@ -160,7 +160,7 @@ class Collector:
             coords["state_step"] = ("state_step", steps, text)
         if any(self._each(v) for v in self._variables):
             coords["example"] = ("example", np.arange(run.inputs.count), {"long_name": "example"})
-            coords |= run.inputs.coords
+            coords |= {str(name): v for name, v in run.inputs.coords.items()}
         return coords | self._sizes()
 
     def _sizes(self) -> dict[str, Any]:

@@ -119,13 +119,13 @@ _GRADIENT = (
     Variable("log10_loss", "log10 of the cost", "log10 |C|", dims=NETWORK),
     Variable(
         "status", "status of the network",
-        "0 ok; 1 exact zero, all paths dead; 2 non-finite forward value; 3 zero only because slopes "
-        "or the forward signal underflowed; the most severe of the examples",
+        "0 ok; 1 exact zero, all paths dead; 2 non-finite forward value; 3 zero only because "
+        "slopes or the forward signal underflowed; the most severe of the examples",
         dims=NETWORK, kind="int8",
     ),
     Variable(
         "status_layer", "layer or step of the status",
-        "largest layer whose delta is exactly zero, or first layer with a non-finite value; 0 if ok",
+        "largest layer whose delta is exactly zero, or first with a non-finite value; 0 if ok",
         dims=NETWORK, kind="int32",
     ),
 )  # fmt: skip
@@ -139,7 +139,7 @@ _SIGNAL = (
     Variable("a_mean_square", "mean square of the activations", "mean of a^2"),
     Variable("saturated_share", "share of saturated units", "share of |phi'(z)| < 1e-3 gamma"),
     Variable("inactive_share", "share of inactive units", "share of phi'(z) = 0"),
-    Variable("dead_share", "share of dead units", "share of units with a = phi' = 0 for all examples"),
+    Variable("dead_share", "share of dead units", "share of a = phi' = 0 for all examples"),
 )  # fmt: skip
 
 measurements_table = {

@@ -29,9 +29,10 @@ def real(where: str, name: str, value: Any, least: float | None = 0.0) -> float:
     limit = "a finite number" if least is None else f"a finite number >= {least:g}"
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{where}({name}={value!r}): {name} must be {limit}")
-    if not np.isfinite(value) or (least is not None and value < least):
+    number = float(value)
+    if not np.isfinite(number) or (least is not None and number < least):
         raise ValueError(f"{where}({name}={value!r}): {name} must be {limit}")
-    return float(value)
+    return number
 
 
 def choice(where: str, name: str, value: Any, allowed: Sequence[str]) -> str:

@@ -114,7 +114,7 @@ def build(
 def _blocks(
     models: tuple[Model, ...], members: list[int], examples: int, options: Options
 ) -> Iterator[list[int]]:
-    """Blocks of conditions whose values fit; conditions with the same forward rows stay together."""
+    """Blocks of conditions whose values fit; those with the same forward rows stay together."""
     families: dict[tuple, list[int]] = {}
     for i in members:
         families.setdefault(forward_key(models[i]), []).append(i)

@@ -51,8 +51,7 @@ def jit(
 
     ``reassoc`` lets sums be reordered (norms only); ``inline`` asks LLVM to inline the
     function, which a loop over it needs in order to become vector code; ``internal`` kernels
-    are called by kernels only: without a way in from Python those over a hundred arrays compile
-    ten times faster.
+    are called by kernels only: they need no way in from Python and compile faster without.
     """
     if function is None:
         return lambda f: jit(f, reassoc=reassoc, inline=inline, internal=internal)
@@ -64,8 +63,6 @@ def jit(
         "forceinline": inline,
     }
     if internal:
-        not entry and not (function.__module__.endswith(("random", "engine")))
-    ):
         options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     if inline or internal:  # compiled into its callers, so a file of its own would never be read
         return _one_per_type(numba.njit(**options)(function))
