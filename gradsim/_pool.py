@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Any
@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from gradsim.plan import Pass
-from gradsim.workspace import Results, Worker
+from gradsim.workspace import Results, Worker, results_bytes
 
 CHUNK_SECONDS = 0.08
+CHUNK_BYTES = 2**25  # results of a chunk
 POLL_SECONDS = 0.1
 BAR_AFTER_SECONDS = 2.0
 
@@ -23,7 +24,7 @@ Place = Callable[[Pass, int, Results], None]
 
 def run_passes(
     passes: list[Pass],
-    seeds: list[int],
+    seeds: Sequence[int],
     key: int,
     workers: int,
     place: Place,
@@ -44,7 +45,8 @@ def run_passes(
 
 def _chunks(item: Pass, seeds: int, workers: int) -> list[tuple[int, int]]:
     """Ranges of places, about `CHUNK_SECONDS` each, at least one a worker."""
-    size = max(1, min(int(CHUNK_SECONDS / item.cost), -(-seeds // workers), 4096))
+    fits = CHUNK_BYTES // results_bytes(item)
+    size = max(1, min(int(CHUNK_SECONDS / item.cost), -(-seeds // workers), fits))
     return [(first, min(first + size, seeds)) for first in range(0, seeds, size)]
 
 

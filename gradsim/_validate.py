@@ -1,7 +1,7 @@
 """Checks of the arguments of public calls: each error names the argument, the value, the rule."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 from gradsim.models import choice, whole
 
 
-def parse_seeds(seeds: Any) -> list[int]:
-    """Distinct seeds: n means 0..n-1.
+def parse_seeds(seeds: Any) -> Sequence[int]:
+    """Distinct seeds: n means 0..n-1 (as a range: n may be too large to list).
 
     Raises
     ------
@@ -19,7 +19,7 @@ def parse_seeds(seeds: Any) -> list[int]:
         For anything but a positive integer or an iterable of distinct integers in [0, 2**64).
     """
     if isinstance(seeds, Integral) and not isinstance(seeds, bool):
-        return list(range(whole("simulate", "seeds", seeds)))
+        return range(whole("simulate", "seeds", seeds))
     if isinstance(seeds, str | bytes | bool | float) or not isinstance(seeds, Iterable):
         raise TypeError(f"seeds must be an integer >= 1 or an iterable of integers, got {seeds!r}")
     values = list(np.asarray(seeds).tolist()) if isinstance(seeds, np.ndarray) else list(seeds)

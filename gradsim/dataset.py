@@ -1,6 +1,7 @@
 """From the results of all passes to one labelled Dataset."""
 
 import json
+import math
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -69,7 +70,7 @@ class Collector:
         self._recurrent = isinstance(run.sweep.models[0], RNN)
         self._variables = list(self._wanted(run.measure))
         self._layers = max(model.depth for model in run.sweep.models)
-        self._arrays = {v.name: self._empty(v) for v in self._variables}
+        self._arrays: dict[str, np.ndarray] = {}
 
     def _wanted(self, specs: tuple[Spec, ...]) -> Any:
         kind = "RNN" if self._recurrent else "MLP"
@@ -84,18 +85,24 @@ class Collector:
         """Whether a variable has the example dimension: `signal` averages over examples."""
         return self._run.each and variable.name not in _SIGNAL
 
-    def _empty(self, variable: Variable) -> np.ndarray:
+    def _shape(self, variable: Variable) -> list[int]:
         shape = [len(self._run.sweep.models), len(self._run.seeds)]
         if self._each(variable):
             shape.append(self._run.inputs.count)
         if variable.dims != NETWORK:
             shape.append(self._layers + (variable.dims == STATES))
-        kind = np.dtype(variable.kind)
-        return np.full(shape, np.nan if kind.kind == "f" else 0, kind)
+        return shape
 
     def nbytes(self) -> int:
-        """Size of the result."""
-        return sum(array.nbytes for array in self._arrays.values())
+        """Size of the result, in Python's own integers: it may be far beyond any memory."""
+        return sum(math.prod(self._shape(v)) * np.dtype(v.kind).itemsize for v in self._variables)
+
+    def allocate(self) -> None:
+        """Make room for the result: NaN, or 0 for a status."""
+        for variable in self._variables:
+            kind = np.dtype(variable.kind)
+            fill = np.nan if kind.kind == "f" else 0
+            self._arrays[variable.name] = np.full(self._shape(variable), fill, kind)
 
     def add(self, item: "Pass", first: int, results: "Results") -> None:
         """Place the results of one chunk whose seeds start at position ``first``."""

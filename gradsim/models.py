@@ -182,9 +182,16 @@ class MLP(_Model):
         """Units of every layer (n_0, ..., n_L)."""
         if isinstance(self.width, tuple):
             return self.width
-        first = self.width if self.input_width is None else self.input_width
-        last = self.width if self.output_width is None else self.output_width
+        first, last = self.ends
         return (first, *[self.width] * (self.depth - 1), last)
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Units of the input and of the output (n_0, n_L)."""
+        if isinstance(self.width, tuple):
+            return self.width[0], self.width[-1]
+        first = self.width if self.input_width is None else self.input_width
+        return first, self.width if self.output_width is None else self.output_width
 
 
 @dataclass(frozen=True)

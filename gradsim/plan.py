@@ -83,8 +83,7 @@ def structure(model: Model) -> tuple:
     if isinstance(model, RNN):
         inputs = model.input_width if model.sigma_u > 0 else 0
         return ("RNN", model.width, inputs, model.tied, model.cell, distribution)
-    ends = (model.widths[0], model.widths[-1])
-    return ("MLP", model.width, *ends, model.cell, distribution)
+    return ("MLP", model.width, *model.ends, model.cell, distribution)
 
 
 def forward_key(model: Model) -> tuple:
@@ -134,7 +133,7 @@ def widths_of(model: Model, layers: int) -> list[int]:
         return [model.width] * (layers + 1)
     if isinstance(model.width, tuple):
         return list(model.width)
-    return [model.widths[0], *[model.width] * layers]
+    return [model.ends[0], *[model.width] * layers]
 
 
 class Group:
@@ -159,7 +158,7 @@ class Group:
         self.table: Table = trace(cells[self.first.cell].function)
         self.widths = widths_of(self.first, self.layers)
         self.recurrent = isinstance(self.first, RNN)
-        self.n_out = self.widths[-1] if isinstance(self.first, RNN) else self.first.widths[-1]
+        self.n_out = self.widths[-1] if isinstance(self.first, RNN) else self.first.ends[1]
         self.widest = max(*self.widths, self.n_out)
         self.n_in = structure(self.first)[2] if self.recurrent else 0
         self.tied = isinstance(self.first, RNN) and self.first.tied
@@ -196,7 +195,7 @@ def _cost(group: Group, scalars: dict[str, int], made: np.ndarray) -> float:
     single = group.real.itemsize == 4
     weights = float(np.sum(made * fan_in)) * len(group.table.matrices)
     products = weights * (group.row_count + (group.head_rows if scalars["gradient"] else 0))
-    elements = float(np.sum(fan_in)) * (2 * group.row_count + 3 * group.head_rows)
+    elements = float(np.sum(fan_in + 50)) * (2 * group.row_count + 3 * group.head_rows)
     drawn = 0 if scalars["given"] else weights / (group.layers if group.tied else 1)
     seconds = drawn * (1e-9 if single else 2e-9) * (1 if scalars["stored"] else 2)
     return seconds + products * (2e-11 if single else 4e-11) + elements * 1e-9 + 2e-6

@@ -1,7 +1,7 @@
 """`simulate`: the one entry point, from a model and seeds to a labelled Dataset."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Run:
     """A checked call of :func:`simulate`: everything that its result depends on."""
 
     sweep: Sweep
-    seeds: list[int]
+    seeds: Sequence[int]
     key: int
     inputs: Inputs
     targets: Targets | None
@@ -63,10 +63,10 @@ class Run:
         }
 
 
-def _compact(seeds: list[int]) -> Any:
+def _compact(seeds: Sequence[int]) -> Any:
     """Seeds as [first, stop] where they are a range."""
-    whole = seeds == list(range(seeds[0], seeds[0] + len(seeds)))
-    return {"range": [seeds[0], seeds[-1] + 1]} if whole else {"list": seeds}
+    whole = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    return {"range": [seeds[0], seeds[-1] + 1]} if whole else {"list": list(seeds)}
 
 
 def _array_text(array: np.ndarray) -> dict[str, Any]:
@@ -160,8 +160,10 @@ def simulate(
     progress = parse_progress(progress)
     begin = time.perf_counter()
     collector = Collector(run)
+    _check_memory(run, collector.nbytes(), _least(run))
     passes = list(build(run.sweep.models, run.inputs, run.targets, run.options, run.given))
     workers = _fit(run, passes, collector.nbytes())
+    collector.allocate()
     _pool.run_passes(passes, run.seeds, run.key, workers, collector.add, progress)
     return collector.dataset(time.perf_counter() - begin)
 
@@ -232,12 +234,25 @@ def _targets(targets: Any, sweep: Sweep, inputs: Inputs) -> Targets | None:
 
 def _fit(run: Run, passes: list[Pass], result: int) -> int:
     """Workers that fit into memory; MemoryError before any work where not even one does."""
-    largest = max(work_bytes(item) for item in passes)
-    needed = 2 * result + largest
-    if needed > run.memory:
+    largest = max(work_bytes(item) for item in passes) + _pool.CHUNK_BYTES
+    _check_memory(run, result, largest)
+    return max(1, min(run.threads, int((run.memory - 2 * result) // max(largest, 1))))
+
+
+def _least(run: Run) -> int:
+    """Bytes that one row of the largest network takes, without planning it."""
+    size = run.options.dtype.itemsize
+    return max(
+        2 * model.depth * (model.width if isinstance(model.width, int) else 1) * size
+        for model in run.sweep.models
+    )
+
+
+def _check_memory(run: Run, result: int, largest: int) -> None:
+    """Refuse a run whose result (and a copy of it) and one network's memory do not fit."""
+    if 2 * result + largest > run.memory:
         raise MemoryError(
             f"the result takes {result / 1e9:.3g} GB and one network {largest / 1e9:.3g} GB: "
             f"more than the {run.memory / 1e9:.3g} GB that memory_limit or the machine allows; "
             "ask for fewer seeds, conditions or examples"
         )
-    return max(1, min(run.threads, int((run.memory - 2 * result) // max(largest, 1))))

@@ -96,6 +96,13 @@ def work_bytes(item: "Pass") -> int:
     return sum(sizes) + sum(array.nbytes for array in item.start.values())
 
 
+def results_bytes(item: "Pass") -> int:
+    """Memory of the results of one network."""
+    p = item.scalars
+    entries = p["head_rows"] if p["each"] else p["heads"]
+    return 8 * (7 * entries * (p["layers"] + 2) + 6 * p["conditions"] * p["layers"])
+
+
 class Worker:
     """One worker's memory and the record that describes it to the engine.
 
