@@ -29,7 +29,10 @@ def real(where: str, name: str, value: Any, least: float | None = 0.0) -> float:
     limit = "a finite number" if least is None else f"a finite number >= {least:g}"
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{where}({name}={value!r}): {name} must be {limit}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond the range of float64
+        number = np.inf
     if not np.isfinite(number) or (least is not None and number < least):
         raise ValueError(f"{where}({name}={value!r}): {name} must be {limit}")
     return number

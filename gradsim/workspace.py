@@ -24,7 +24,8 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
     backward = scalars["gradient"]
     kept = maps * heads * layers if scalars["keep_delta"] else 0
     widest_in = max(widest, n_in)
-    batch_rows = layers * b_count if scalars["totals"] and group.tied else b_count
+    summed = bool(scalars["totals"]) and group.tied  # over steps, by one product
+    batch_rows = layers * b_count if summed else b_count
     batch = batch_rows * (widest + widest_in) + widest * widest_in
     shapes = {
         "exponent": (sizes.lines, rows),
@@ -64,7 +65,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "drive": (1, b_count * widest if n_in else 0),
         "push": (1, b_count * widest),
         "scratch": (1, widest_in),
-        "batch": (1, batch if batch_rows > 1 and backward else 0),
+        "batch": (1, batch if backward and (b_count > 1 or summed) else 0),
         "input_cotangents": (head_rows if n_in else 0, n_in),
     }
     if not given:

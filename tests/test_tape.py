@@ -39,7 +39,7 @@ def residual(t, h, phi):
 
 
 def scaled_residual(t, h, phi):
-    return 0.75 * h - 0.5 * t.map(phi, t.linear(h))
+    return -0.5 * t.map(phi, t.linear(h)) + 0.75 * h
 
 
 def highway(t, h, phi):
@@ -346,7 +346,7 @@ def test_cell__keeps_norms_far_beyond_the_range_of_floats(kind, dtype):
     """A map that doubles the exponent's distance from 0: z -> c z, deep, at tiny and huge gains."""
 
     def linear(t, h, phi):
-        return 0.5 * h + t.linear(h)
+        return t.linear(h) + 0.5 * h
 
     with registered(linear, kind) as name:
         for sigma_w, sign in ((1e-20, -1), (1e20, 1)):
