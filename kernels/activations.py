@@ -36,7 +36,7 @@ class Activation(NamedTuple):
 
 
 # phi(z) = slope * z to working precision below 2**linear_below; NEVER where phi(0) is not 0.
-NEVER = -(2**30)
+NEVER = -(2**62)
 
 
 def _sigmoid(z, slope):

@@ -128,11 +128,15 @@ def output_delta(code, slope, loss, z, e, y, a, s, delta):
     ea = output_row(code, slope, z, e, a, s)
     k, cost, exponent = simple_cost(loss, a, ea, y, delta)
     if code == SOFTMAX:
-        mean = 0.0
+        # p_i (g_i - sum p g), taken from the largest p so that a saturated row does not cancel
+        top, rest = 0, 0.0
+        for i in range(1, n):
+            top = i if a[0, i] > a[0, top] else top
+        g_top = delta[0, top]
         for i in range(n):
-            mean += a[0, i] * delta[0, i]
+            rest += a[0, i] * (g_top - delta[0, i])
         for i in range(n):
-            delta[0, i] = a[0, i] * (delta[0, i] - mean)
+            delta[0, i] = a[0, i] * ((delta[0, i] - g_top) + rest)
     else:
         for i in range(n):
             delta[0, i] = s[0, i] * delta[0, i]
