@@ -114,7 +114,8 @@ def _linear(x, like, op, layer, s, seeds, key, seed):
         _note_norms(x, like, op[1], layer)
     n, again = ints(x.layer)[WIDTH, layer], x.tied and layer > 1
     squares = 1 if x.signal and not again else 0
-    _set_counts(x, m, n)
+    if squares:
+        _set_counts(x, m, n)
     forward_product(
         x, like, RECURRENT, m, layer, a, x.rows, x.product.at, again, 2 * squares, key, seed
     )
