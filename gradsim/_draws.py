@@ -50,7 +50,8 @@ class Draws:
         for layer, rows, columns in self._layers():
             std = weight_std(model, columns, rows)
             weights.append(self._weights("W", layer, std, rows, columns))
-            biases.append(model.sigma_b * self._normals("b", layer, rows))
+            drawn = self._normals("b", layer, rows) if model.sigma_b else np.zeros(rows)
+            biases.append(model.sigma_b * drawn)
         return weights, biases
 
     def input_weights(self) -> np.ndarray | list[np.ndarray] | None:

@@ -74,7 +74,7 @@ class Measurement:
     @property
     def names(self) -> str:
         """Names of the variables, for the printed table."""
-        return ", ".join(variable.name for variable in self.variables)
+        return ", ".join(dict.fromkeys(variable.name for variable in self.variables))
 
 
 _BATCH = "one cost per network: the mean over examples"

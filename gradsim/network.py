@@ -20,7 +20,7 @@ _FREE = {"activation", "output", "loss", "slope", "loss_at", "initial_state"}
 Matrices = np.ndarray | list[np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network:
     """One network: its model and all its numbers, in float64.
 
@@ -64,6 +64,11 @@ class Network:
             return None
         return self.weights[0] if self.model.tied else self.weights
 
+    def __repr__(self) -> str:
+        """One line: the model and where its numbers come from."""
+        source = "arrays" if self.seed is None else f"seed={self.seed}, key={self.key}"
+        return f"Network({self.model}, {source})"
+
     def given(self) -> Given:
         """Arrays in the form that a plan takes."""
         drives = self.input_weights
@@ -91,7 +96,7 @@ class Network:
         return total.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Gradients:
     """Gradients of a network's cost (the mean over examples); names as in :class:`Network`.
 
@@ -116,6 +121,10 @@ class Gradients:
     inputs: Scaled | list[Scaled] | None = None
     input_weights: Scaled | list[Scaled] | None = None
     initial_state: Scaled | None = field(default=None)
+
+    def __repr__(self) -> str:
+        """One line: the model, and the size of the first weight gradient."""
+        return f"Gradients({self.model}, log10 ||dC/dW^1|| = {self.weights[0].log10_norm():.6g})"
 
     @property
     def recurrent(self) -> Scaled | list[Scaled] | None:

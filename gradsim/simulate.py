@@ -217,9 +217,12 @@ def prepare(
 
 
 def _plain(sweep: Sweep, vary: Any) -> list[list[Any]]:
-    """``vary`` as a list of pairs, so that the order survives."""
-    values = [np.asarray(vary[name], object).tolist() if vary else [] for name in sweep.dims]
-    return [[name, value] for name, value in zip(sweep.dims, values)]
+    """``vary`` as a list of pairs, so that the order survives, in what JSON can hold."""
+    return [[name, [_number(value) for value in vary[name]]] for name in sweep.dims]
+
+
+def _number(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def _targets(targets: Any, sweep: Sweep, inputs: Inputs) -> Targets | None:

@@ -40,20 +40,14 @@ class Sweep:
 
 
 def _values(name: str, values: Any) -> list[Any]:
-    if isinstance(values, str | bytes | Mapping) or (
-        np.ndim(values) == 0 and not _is_sequence(values)
-    ):
-        raise TypeError(f"vary[{name!r}] must be a sequence of values, got {values!r}")
-    if isinstance(values, np.ndarray | xr.DataArray):
+    """Values of a varied field, as plain Python where they are NumPy numbers."""
+    if isinstance(values, np.ndarray | xr.DataArray) and values.ndim > 0:
         values = np.asarray(values).tolist()
-    values = list(values)
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Sequence):
+        raise TypeError(f"vary[{name!r}] must be a sequence of values, got {values!r}")
     if not values:
         raise ValueError(f"vary[{name!r}] must not be empty")
     return [v.item() if isinstance(v, np.generic) else v for v in values]
-
-
-def _is_sequence(values: Any) -> bool:
-    return isinstance(values, Sequence | range)
 
 
 def _label(name: str, values: list[Any]) -> np.ndarray:

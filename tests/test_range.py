@@ -397,21 +397,42 @@ def test_saturation__is_underflow_only_where_the_slopes_underflow():
     assert not np.isnan(single.log10_delta_norm).any()
 
 
-@pytest.mark.parametrize(("dtype", "z", "power"), [
-    ("float32", 82, -10), ("float32", 82, -39), ("float64", 700, -20), ("float64", 700, -239),
-])  # fmt: skip
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
-def test_saturation__keeps_its_digits_while_slopes_are_normal(dtype, z, power, activation):
-    """One unit a layer: delta^l is w slope delta^(l+1), a product of small numbers."""
-    z, factor = (z / 2 if activation == "tanh" else z), 2.0**power
-    weights = [np.array([[factor]])] * 6
-    net = gs.from_arrays(
-        weights, [np.array([-float(z)])] * 5 + [np.zeros(1)], inputs=np.ones((1, 1)),
-        targets=np.ones((1, 1)), activation=activation, output="identity", loss="linear",
+def chain(weight, biases, activation):
+    """One unit a layer: delta^l is weight slope delta^(l+1), a product of small numbers."""
+    depth = len(biases) + 1
+    return gs.from_arrays(
+        [np.array([[weight]])] * depth, [np.array([b]) for b in (*biases, 0.0)],
+        inputs=np.ones((1, 1)), targets=np.ones((1, 1)), activation=activation,
+        output="identity", loss="linear",
     )  # fmt: skip
-    ds = gs.simulate(net, [0], dtype=dtype).isel(seed=0)
+
+
+SMALL = {"float32": 82.0, "float64": 700.0}  # exp(-z) is a normal number, not much above the least
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("power", [-10, -19])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_saturation__keeps_its_digits_while_slopes_are_normal(dtype, power, activation):
+    """Slopes of 2^-118 (2^-1010) times weights of 2^-10: the products are no normal numbers."""
+    z = SMALL[dtype] / (2 if activation == "tanh" else 1)
+    net = chain(2.0**power, [-z] * 5, activation)
     slope = math.exp(-z) if activation == "sigmoid" else 4 * math.exp(-2 * z)
-    assert slope > 2 * np.finfo(dtype).tiny > slope * factor
+    assert slope > 2 * np.finfo(dtype).tiny > slope * 2.0**power
+    ds = gs.simulate(net, [0], dtype=dtype).isel(seed=0)
+    assert ds.status == OK
+    exact = oracle.exact_norms(net)["log10_delta_norm"]
+    np.testing.assert_allclose(ds.log10_delta_norm, exact, rtol=0, atol=DECADES[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("depth", [3, 6, 9, 12, 13, 14, 15])
+def test_saturation__is_no_zero_after_gradients_have_shrunk(dtype, activation, depth):
+    """A slope of 2^-118 (2^-1010) meets a cotangent that has come down through mild layers."""
+    z = SMALL[dtype] / (2 if activation == "tanh" else 1)
+    net = chain(2.0**-18, [-z] + [0.0] * (depth - 2), activation)
+    ds = gs.simulate(net, [0], dtype=dtype).isel(seed=0)
     assert ds.status == OK
     exact = oracle.exact_norms(net)["log10_delta_norm"]
     np.testing.assert_allclose(ds.log10_delta_norm, exact, rtol=0, atol=DECADES[dtype])
