@@ -17,7 +17,7 @@ from .measure import (
     never_zero,
     write_layer,
 )  # fmt: skip
-from .norms import rescale_row
+from .norms import lift_row
 from .products import INPUT as U
 from .products import RECURRENT as W
 from .products import backward_product
@@ -209,4 +209,4 @@ def _hand_down(x, like, layer, heads):
         n = ints(x.layer)[WIDTH, layer - 1]
         rows, e = cotangent(x, like, written, heads * x.examples, n)
         for k in range(rows.shape[0]):
-            e[k] = rescale_row(rows, k, largest_bits(rows, k), e[k])
+            e[k] = lift_row(rows, k, largest_bits(rows, k), e[k])

@@ -4,6 +4,7 @@ import numpy as np
 
 from . import ops
 from ._jit import jit, unit
+from .activations import HOMOGENEOUS, largest_bits
 from .draws import draw_bias
 from .heads import run_heads
 from .norms import EMPTY, is_finite, power, rescale_row, row_square
@@ -29,6 +30,7 @@ from .program import (  # fmt: skip
     value,
 )
 from .signal import write_signal
+from .vecmath import exponent_of
 
 
 @unit
@@ -94,6 +96,7 @@ def _elementwise(x, like, op, layer):
         for c in range(x.conditions):
             code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
             rows = (c * x.examples, (c + 1) * x.examples)
+            _note_overflow(x, code, a, ea, rows, layer)
             ops.map_forward(code, floats(x.condition_f)[SLOPE, c], a, ea, out, eo, slopes, rows)
     elif op[0] == ops.AFFINE:
         scale, shift = floats(x.constants)[op[4], 0], floats(x.constants)[op[4], 1]
@@ -104,6 +107,16 @@ def _elementwise(x, like, op, layer):
             ops.add_forward(a, ea, b, eb, out, eo)
         else:
             ops.multiply_forward(a, ea, b, eb, out, eo)
+
+
+@jit(internal=True)
+def _note_overflow(x, code, z, ez, rows, layer):
+    """Note rows whose true pre-activations leave the range of T where phi needs them."""
+    limit = 127 if z.itemsize == 4 else 1023
+    for r in range(rows[0], rows[1]):
+        if ez[r] > 0 and not HOMOGENEOUS[code] and ints(x.bad)[0, r] == 0:
+            if exponent_of(largest_bits(z, r)) + ez[r] > limit:
+                ints(x.bad)[0, r] = layer
 
 
 @jit(internal=True)
@@ -121,7 +134,7 @@ def _linear(x, like, op, layer, s, seeds, key, seed):
     )
     if not x.tied:
         draw_bias(x, like, m, layer, key, seed)
-    if not x.recurrent:
+    if not x.recurrent and m == 0:  # an output layer is the cell's first affine map alone
         run_heads(x, like, layer, s, seeds)
         if ints(x.layer)[ACTIVE, layer + 1] == 0:
             return

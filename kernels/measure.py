@@ -9,7 +9,7 @@ import numpy as np
 from ._jit import jit, unit
 from .activations import HAS_ZERO_SLOPE, LEAKY_RELU, TABLE
 from .batch import common_rows, mean_square, outer_square, unit_rows
-from .norms import add_squares, log10_norm, power, row_square
+from .norms import add_squares, log10_norm, power, rescale_row, row_square
 from .program import DEPTH, WIDTH, block, cotangent, floats, ints, reals, value
 
 # variables of `layered`, `scalar`, and of both signals
@@ -47,6 +47,8 @@ def log10_scaled(square, scale, exponent):
 def true_square(x, r, e):
     """Squared norm of the true row x[r] * 2**e; inf or 0 outside the range of float64."""
     mantissa, exponent, _ = row_square(x, r)
+    if np.isnan(mantissa):  # a value has left the range
+        return np.inf
     half = power(exponent + e, mantissa)
     return mantissa * half * half
 
@@ -113,8 +115,9 @@ def delta_rows(x, like, i, layer, first, last, at_head):
         for b in range(x.examples):
             k = h * x.examples + b
             j = k - first * x.examples
-            mantissa, exponent, _ = row_square(d, j)
+            mantissa, exponent, top = row_square(d, j)
             exponent += ed[j]
+            ed[j] = rescale_row(d, j, top, ed[j])  # its product with W keeps all digits
             size[j] = exponent
             _add(acc, acc_e, ROW_DELTA, k, mantissa, exponent)
             if alone:

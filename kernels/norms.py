@@ -82,6 +82,21 @@ def rescale_row(x, r, top, e):
     return e + k
 
 
+@jit
+def lift_row(x, r, top, e):
+    """Bring row r of x to a largest magnitude of at least 1, so that any normal slope times it is
+    a normal number; returns its exponent.
+    """
+    if top == 0:
+        return EMPTY
+    single = x.itemsize == 4
+    k = exponent_of(top)
+    if 0 <= k <= WINDOW[0 if single else 1] or not is_finite(top, single):
+        return e
+    scale_row(x, r, -k)
+    return e + k
+
+
 @jit(inline=True)
 def add_squares(m1, e1, m2, e2):
     """Sum of two squared norms given as (mantissa, exponent)."""

@@ -2,9 +2,10 @@
 
 from . import losses
 from ._jit import jit, unit
+from .activations import largest_bits
 from .heads import output_row, target_row
 from .measure import entries_of, mean_row_norm
-from .norms import EMPTY, add_row, narrow_row
+from .norms import EMPTY, add_row, lift_row, narrow_row
 from .program import ACTIVE, DEPTH, LOSS, LOSS_ALL, cotangent, floats, ints, reals, slopes_of, value
 
 
@@ -25,6 +26,7 @@ def enter(x, like, step, s):
         if head[LOSS_ALL, h] or head[DEPTH, h] == step:
             g, eg = _state_cost(x, like, k, step)
             e[k] = add_row(rows, k, e[k], scratch, 0, narrow_row(g, scratch, 0, eg))
+            e[k] = lift_row(rows, k, largest_bits(rows, k), e[k])
     write_states(x, rows, e, step, s)
 
 

@@ -226,9 +226,8 @@ def test_mlp__agrees_with_autograd_where_an_input_is_zero(activation, output):
         check(model, seed=1, inputs=inputs, batch=batch)
 
 
-def test_oracle__knows_every_activation_and_output():
+def test_oracle__knows_every_activation():
     assert set(oracle.ACTIVATIONS) == set(gs.activations)
-    assert {c.name for c in gs.cells.values()} == {"dense", "vanilla"}
 
 
 @pytest.mark.parametrize("i", range(MLP_CASES))
