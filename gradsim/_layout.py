@@ -139,6 +139,6 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "each": options.each, "gradient": options.gradient, "signal": options.signal,
         "totals": options.total and group.recurrent,
         "keep_delta": options.keep or (options.total and group.tied),
-        "cost_slot": _cost_slot(group), "last_map": max(row[4] for row in table.ops if row[0] == ops.LINEAR),
+        "cost_slot": _cost_slot(group), "last_map": max(row[4] for row in table.ops if row[0] == ops.LINEAR),  # noqa: E501
     }  # fmt: skip
     return {name: int(number) for name, number in scalars.items()}, arrays, sizes

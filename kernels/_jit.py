@@ -19,6 +19,7 @@ import numba
 import numpy as np
 from numba.core.caching import FunctionCache
 from numba.core.extending import overload
+from numba.core.sigutils import normalize_signature
 
 # Flags under which NaN and infinity keep their meaning.
 _SAFE_FLAGS = {"contract", "nsz", "arcp"}
@@ -93,12 +94,21 @@ def _guard(dispatcher: Any) -> Any:
         return dispatcher
     load, save = cache.load_overload, cache.save_overload
 
+    def forget() -> None:
+        try:
+            cache.flush()
+        except OSError:  # the folder itself is gone: what follows runs uncached
+            return
+
     def load_overload(sig: Any, target_context: Any) -> Any:
         try:
-            return load(sig, target_context)
+            result = load(sig, target_context)
         except Exception:  # a damaged entry may raise anything that unpickling can raise
-            cache.flush()
-            return None
+            return forget()
+        # Two processes that fill a cache at once can leave one type's code under another's name.
+        if result is not None and tuple(result.signature.args) != normalize_signature(sig)[0]:
+            return forget()
+        return result
 
     def save_overload(sig: Any, data: Any) -> None:
         try:

@@ -7,6 +7,7 @@ from ._jit import jit, unit
 from .activations import HOMOGENEOUS, largest_bits
 from .draws import draw_bias
 from .heads import run_heads
+from .measure import EXTRA
 from .norms import EMPTY, is_finite, power, rescale_row, row_square
 from .products import INPUT, RECURRENT, forward_product
 from .program import (  # fmt: skip
@@ -161,23 +162,24 @@ def _affine(x, like, op, layer):
     product = block(x.product, like, 0, x.rows, ints(x.layer)[MADE, layer])
     ea = exponent_of_value(x, op[1], layer)
     z, ez = value(x, like, op[3], layer), exponent_of_value(x, op[3], layer)
+    e_push = ints(x.batch_e)[EXTRA]
     push = block(x.push, like, 0, x.examples if x.n_in > 0 else 1, z.shape[1])
     for c in range(x.conditions):
         line = op[4] * x.conditions + c
         scale = z.dtype.type(floats(x.scale)[line, layer])
-        e_push = _set_push(x, like, op[4], c, layer, push)
+        _set_push(x, like, op[4], c, layer, push, e_push)
         for b in range(x.examples):
             r = c * x.examples + b
             e = ea[r] + ints(x.scale_e)[line, layer]
             j = b if x.n_in > 0 else 0
-            ez[r], top = ops.affine_row(product, z, r, scale, e, push, j, e_push)
+            ez[r], top = ops.affine_row(product, z, r, scale, e, push, j, e_push[j])
             if ints(x.bad)[0, r] == 0 and not is_finite(top, z.itemsize == 4):
                 ints(x.bad)[0, r] = layer
 
 
 @jit(internal=True)
-def _set_push(x, like, m, c, layer, push):
-    """Bias and input drive of condition c, one row an example; returns their exponent."""
+def _set_push(x, like, m, c, layer, push, e_push):
+    """Bias and input drive of condition c, one row an example, and their exponents (examples,)."""
     real = push.dtype.type
     bias, bias_e = floats(x.condition_f)[BIAS, c], ints(x.condition)[BIAS_E, c]
     if bias == 0.0:
@@ -187,18 +189,17 @@ def _set_push(x, like, m, c, layer, push):
         if bias != 0.0:
             for i in range(push.shape[1]):
                 push[0, i] = real(bias) * standard[0, i]
-        return bias_e
+        e_push[0] = bias_e
+        return
     drive, drive_e = floats(x.condition_f)[DRIVE, c], ints(x.condition)[DRIVE_E, c]
-    top = bias_e
-    for b in range(x.examples):
-        top = max(top, drive_e + ints(x.x_e)[layer - 1, b])
     fed = block(x.drive, like, 0, x.examples, push.shape[1])
     for b in range(x.examples):
+        top = max(bias_e, drive_e + ints(x.x_e)[layer - 1, b])
+        e_push[b] = top
         constant = real(bias * power(bias_e - top, bias))
         factor = real(drive * power(drive_e + ints(x.x_e)[layer - 1, b] - top, drive))
         for i in range(push.shape[1]):
             push[b, i] = constant * standard[0, i] + factor * fed[b, i]
-    return top
 
 
 @jit(internal=True)

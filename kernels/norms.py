@@ -84,8 +84,9 @@ def rescale_row(x, r, top, e):
 
 @jit
 def lift_row(x, r, top, e):
-    """Bring row r of x to a largest magnitude of at least 1, so that any normal slope times it is
-    a normal number; returns its exponent.
+    """Bring row r of x to a largest magnitude of at least 1; returns its exponent.
+
+    Any normal slope times its largest entry is then a normal number.
     """
     if top == 0:
         return EMPTY

@@ -363,7 +363,6 @@ BUSY = {  # a call, and the layers that are done when Ctrl-C comes
         " vary={'sigma_w': [0.001 * (k + 1) for k in range(1000)]})",
         25,
     ),
-    "many examples": ("gs.simulate(gs.MLP(depth=2, width=3000), 1, inputs=1600)", 3),
     "tied": ("gs.simulate(gs.RNN(steps=1000, width=3000), 1)", 2),
 }
 

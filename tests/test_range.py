@@ -4,6 +4,7 @@ Nothing may underflow, overflow or read as a false zero: gradients of 10^-1250 a
 numbers like any other, and what is not a number has a status that says why.
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -279,6 +280,25 @@ def test_cross_entropy__with_exploding_logits(output, dtype):
         assert np.isfinite(ds.log10_delta_norm).all()
     found = gs.simulate(model, seeds, targets=label, dtype=dtype).status
     assert (found == OK).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bias", [-10.0, -35.0, -60.0, -200.0, 12.0, 25.0])
+def test_cross_entropy__of_the_state_of_an_rnn_near_0_and_1(dtype, bias):
+    """States of exp(bias): their logarithms and their complements keep all digits."""
+    if dtype == "float32" and not -87 < bias < 13:
+        pytest.skip("such a state is no float32 different from 0 and 1")
+    rng = np.random.default_rng(1)
+    w, biases = 0.3 * rng.standard_normal((3, 3)), bias + rng.standard_normal(3)
+    net = gs.from_arrays(
+        w, biases, cell="vanilla", steps=3, activation="sigmoid", loss="cross_entropy",
+        initial_state=(0.5, -1.0, 2.0), targets=np.array([[1.0, 0.0, 0.3]]),
+    )  # fmt: skip
+    exact = oracle.exact_norms(dataclasses.replace(net, initial_state=np.array([0.5, -1.0, 2.0])))
+    ds = gs.simulate(net, [0], dtype=dtype).isel(seed=0)
+    assert ds.status == OK
+    for name, values in exact.items():
+        assert np.max(np.abs(ds[name].values - values)) <= DECADES[dtype], name
 
 
 @pytest.mark.parametrize("loss", ["mse", "linear", "cross_entropy"])
