@@ -20,7 +20,8 @@ def parse_seeds(seeds: Any) -> Sequence[int]:
     """
     if isinstance(seeds, Integral) and not isinstance(seeds, bool):
         return range(whole("simulate", "seeds", seeds))
-    if isinstance(seeds, str | bytes | bool | float) or not isinstance(seeds, Iterable):
+    scalar = np.ndim(seeds) == 0 if isinstance(seeds, np.ndarray) else False
+    if scalar or isinstance(seeds, str | bytes | bool | float) or not isinstance(seeds, Iterable):
         raise TypeError(f"seeds must be an integer >= 1 or an iterable of integers, got {seeds!r}")
     values = list(np.asarray(seeds).tolist()) if isinstance(seeds, np.ndarray) else list(seeds)
     if not values:
@@ -47,6 +48,8 @@ def parse_seed(where: str, name: str, value: Any, bits: int) -> int:
 
 def parse_dtype(dtype: Any) -> np.dtype:
     """float32 or float64."""
+    if dtype is None:
+        raise TypeError("dtype must be 'float32' or 'float64', got None")
     try:
         kind = np.dtype(dtype)
     except TypeError as error:

@@ -41,7 +41,9 @@ def as_numbers(name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} must be a rectangular array of numbers, got {value!r}") from error
+        raise ValueError(
+            f"{name} must be a rectangular array of numbers, got {repr(value)[:60]}"
+        ) from error
     if array.dtype.kind not in "iufb":
         raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
     if array.size == 0:
@@ -71,7 +73,9 @@ def parse_inputs(inputs: Any, recurrent: bool) -> Inputs:
     """
     if inputs is None:
         return Inputs(1, asked=False)
-    if np.ndim(inputs) == 0 and not isinstance(inputs, xr.DataArray):
+    if isinstance(inputs, xr.Dataset):
+        raise TypeError("inputs must be an array or a DataArray, got a Dataset")
+    if not isinstance(inputs, xr.DataArray | list | tuple) and np.ndim(inputs) == 0:
         return Inputs(whole("simulate", "inputs", inputs))
     dims, coords = _dims(recurrent), {}
     if isinstance(inputs, xr.DataArray):
@@ -119,6 +123,8 @@ def parse_targets(targets: Any, model: MLP | RNN, inputs: Inputs) -> Targets | N
     if targets is None:
         return None
     recurrent = isinstance(model, RNN)
+    if isinstance(targets, xr.Dataset):
+        raise TypeError("targets must be an array or a DataArray, got a Dataset")
     if isinstance(targets, xr.DataArray):
         targets = _ordered("targets", targets, _dims(recurrent))
     array = as_numbers("targets", targets)

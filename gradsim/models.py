@@ -34,7 +34,7 @@ def real(where: str, name: str, value: Any, least: float | None = 0.0) -> float:
     except OverflowError:  # an integer beyond the range of float64
         number = np.inf
     if not np.isfinite(number) or (least is not None and number < least):
-        raise ValueError(f"{where}({name}={value!r}): {name} must be {limit}")
+        raise ValueError(f"{where}({name}={repr(value)[:60]}): {name} must be {limit}")
     return number
 
 
@@ -280,7 +280,7 @@ class RNN(_Model):
                 f"RNN(initial_state={self.initial_state!r}): initial_state must be 'gaussian', "
                 "'zeros' or an array of numbers"
             ) from error
-        if state.ndim not in (1, 2) or state.shape[-1] != self.width:
+        if state.ndim not in (1, 2) or state.shape[-1] != self.width or state.size == 0:
             raise ValueError(
                 f"RNN(initial_state of shape {state.shape}): initial_state must have shape "
                 f"({self.width},) or (example, {self.width})"

@@ -57,6 +57,19 @@ class Network:
     seed: int | None = None
     key: int = 0
 
+    def __post_init__(self) -> None:
+        """Check that the arrays are the model's: the engine trusts their shapes."""
+        model = self.model
+        if isinstance(model, RNN):
+            count = 1 if model.tied else model.steps
+            shapes = [(model.width, model.width)] * count
+        else:
+            shapes = list(zip(model.widths[1:], model.widths[:-1]))
+        if [np.shape(w) for w in self.weights] != shapes:
+            raise ValueError(f"weights must have shapes {shapes[:6]}, as the model has them")
+        if [np.shape(b) for b in self.biases] != [shape[:1] for shape in shapes]:
+            raise ValueError(f"biases must have lengths {[s[0] for s in shapes[:6]]}, one a matrix")
+
     @property
     def recurrent(self) -> Matrices | None:
         """W of an RNN: one matrix where tied, a list with one a step where not."""
@@ -80,6 +93,8 @@ class Network:
 
     def check_vary(self, vary: Mapping[str, Any] | None) -> None:
         """Refuse to vary fields that the arrays have settled."""
+        if not isinstance(vary, Mapping):
+            return  # refused with all other models
         tied = isinstance(self.model, RNN) and self.model.tied
         free = _FREE | ({"steps"} if tied else set())
         for name in vary or ():
@@ -170,6 +185,8 @@ def network(
     parsed = parse_inputs(inputs, isinstance(model, RNN))
     given = parse_targets(targets, model, parsed)
     model = bind(Sweep((), (), (model,)), parsed, given).models[0]
+    if isinstance(model, MLP):  # the arrays settle the ends
+        model = model.with_fields(input_width=model.ends[0], output_width=model.ends[1])
     draw = _draws.Draws(model, seed, key)
     weights, biases = draw.weights()
     if given is None:
@@ -332,7 +349,7 @@ def backward(net: Network) -> Gradients:
     True
     """
     if not isinstance(net, Network):
-        raise TypeError(f"backward takes a gradsim Network, got {net!r}")
+        raise TypeError(f"backward takes a gradsim Network, got {repr(net)[:60]}")
     inputs = parse_inputs(net.inputs, isinstance(net.model, RNN))
     if net.inputs is None:
         inputs = Inputs(1, asked=False)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import numba
@@ -96,6 +97,16 @@ def test_imports__kernels_import_only_numba_and_numpy():
         if parts[1] == "kernels":
             for name in imported(parts, tree):
                 assert name.startswith("gradsim.kernels") or name.split(".")[0] in allowed, name
+
+
+def test_requirements__of_a_test_run_leave_pytorch_out():
+    path = HOME.parent / "pyproject.toml"
+    if not path.exists():
+        pytest.skip("needs the repository")
+    project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["test"], *extras["lint"], *extras["data"]]
+    assert not [name for name in wanted if name.startswith("torch")]
 
 
 # Compiler options -------------------------------------------------------------------------------
@@ -472,12 +483,13 @@ def test_progress__shows_on_a_terminal():
 # Memory -----------------------------------------------------------------------------------------
 
 PEAK = """
-import json, resource, sys
+import json, re, sys
+from pathlib import Path
 import gradsim as gs
 for call in sys.argv[1:]:
     ds = eval(call)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps([peak, ds.nbytes]))
+    text = Path("/proc/self/status").read_text()  # ru_maxrss would start with the parent's
+    print(json.dumps([1024 * int(re.search(r"VmHWM:\\s+(\\d+)", text)[1]), ds.nbytes]))
 """
 
 
