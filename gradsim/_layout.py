@@ -29,6 +29,7 @@ class Sizes:
     weights: int = 0
     input_weights: int = 0
     part: int = 0
+    batch: int = 0  # gradients that one product sums: of examples, and of tied steps
 
 
 def _active_heads(group: "Group") -> np.ndarray:
@@ -118,6 +119,11 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
     addresses, stored = _place_weights(group, made, tile, given, sizes)
     biggest = int(np.max(tile[1:] * fan_in[1:]))
     row_tile = max(1, min(max(group.row_count, group.head_rows), ROW_WORK // biggest))
+    if options.total and group.tied:
+        sizes.batch = group.examples * group.layers
+    elif group.examples > 1:
+        sizes.batch = group.examples
+    work = max(sizes.batch, 1) * max(group.widest, group.n_in)
     if np.any(tile[1:] < made[1:]):
         sizes.part = row_tile * int(np.max(tile[1:] + fan_in[1:]))
     layers = np.zeros((4, group.layers + 2), np.int64)
@@ -133,12 +139,15 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "layers": group.layers, "rows": group.row_count, "heads": len(group.heads),
         "conditions": len(group.forward), "examples": group.examples, "n_in": group.n_in,
         "n_out": group.n_out, "widest": group.widest, "head_rows": group.head_rows,
-        "row_tile": row_tile, "recurrent": group.recurrent, "tied": group.tied, "given": given,
+        "row_tile": row_tile,
+        "outer_tile": max(1, min(group.widest, ROW_WORK // (2 * work))),
+        "recurrent": group.recurrent, "tied": group.tied, "given": given,
         "stored": stored,
         "uniform": initializers[group.first.init].distribution == "uniform",
         "each": options.each, "gradient": options.gradient, "signal": options.signal,
         "totals": options.total and group.recurrent,
         "keep_delta": options.keep or (options.total and group.tied),
-        "cost_slot": _cost_slot(group), "last_map": max(row[4] for row in table.ops if row[0] == ops.LINEAR),  # noqa: E501
+        "cost_slot": _cost_slot(group),
+        "last_map": max(row[4] for row in table.ops if row[0] == ops.LINEAR),
     }  # fmt: skip
     return {name: int(number) for name, number in scalars.items()}, arrays, sizes

@@ -24,9 +24,9 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
     backward = scalars["gradient"]
     kept = maps * heads * layers if scalars["keep_delta"] else 0
     widest_in = max(widest, n_in)
-    summed = bool(scalars["totals"]) and group.tied  # over steps, by one product
-    batch_rows = layers * b_count if summed else b_count
-    batch = batch_rows * (widest + widest_in) + widest * widest_in
+    batch = sizes.batch * (widest + widest_in) + scalars["outer_tile"] * (
+        2 * sizes.batch + widest_in
+    )
     shapes = {
         "exponent": (sizes.lines, rows),
         "square_e": (sizes.lines, rows),
@@ -37,7 +37,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "kept_e": (kept, b_count),
         "x_square_e": (scalars["steps_of_x"], b_count),
         "x_square": (scalars["steps_of_x"], b_count),
-        "batch_e": (6, max(head_rows, batch_rows, kept * b_count)),
+        "batch_e": (6, max(head_rows, sizes.batch, kept * b_count)),
         "acc_e": (3, head_rows),
         "acc": (3, head_rows),
         "acc_mean_e": (3, heads),
@@ -65,7 +65,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "drive": (1, b_count * widest if n_in else 0),
         "push": (1, b_count * widest),
         "scratch": (1, widest_in),
-        "batch": (1, batch if backward and (b_count > 1 or summed) else 0),
+        "batch": (1, batch if backward and sizes.batch > 0 else 0),
         "input_cotangents": (head_rows if n_in else 0, n_in),
     }
     if not given:

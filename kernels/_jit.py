@@ -21,9 +21,6 @@ from numba.core.caching import FunctionCache
 from numba.core.extending import overload
 from numba.core.sigutils import normalize_signature
 
-# Flags under which NaN and infinity keep their meaning.
-_SAFE_FLAGS = {"contract", "nsz", "arcp"}
-
 
 def _source_hash() -> str:
     """Digest of all kernel sources: part of every cache file's name.
@@ -44,23 +41,25 @@ KERNEL_HASH = _source_hash()
 def jit(
     function: Callable | None = None,
     *,
-    reassoc: bool = False,
     inline: bool = False,
     internal: bool = False,
 ) -> Any:
     """Compile a kernel: serial, without the GIL, division unchecked, cached on disk.
 
-    ``reassoc`` lets sums be reordered (norms only); ``inline`` asks LLVM to inline the
+    Every result is rounded as it is written, with `floats.fma` and `sums.dot` where a fused or a
+    reordered sum is wanted.  What LLVM would fuse or reorder by itself depends on where it inlines
+    a function: two copies of one function, and so two processes, could differ in the last bit.
+
+    ``inline`` asks LLVM to inline the
     function, which a loop over it needs in order to become vector code; ``internal`` kernels
     are called by kernels only: they need no way in from Python and compile faster without.
     """
     if function is None:
-        return lambda f: jit(f, reassoc=reassoc, inline=inline, internal=internal)
+        return lambda f: jit(f, inline=inline, internal=internal)
     function.__qualname__ = f"{function.__qualname__}.{KERNEL_HASH[:16]}"
     options: dict[str, Any] = {
         "nogil": True,
         "error_model": "numpy",
-        "fastmath": _SAFE_FLAGS | ({"reassoc"} if reassoc else set()),
         "forceinline": inline,
     }
     if internal:

@@ -7,7 +7,8 @@ import numpy as np
 
 from ._jit import jit
 from .activations import scale_row
-from .norms import NEARLY_EMPTY, row_square
+from .norms import NEARLY_EMPTY, add_squares, row_square
+from .sums import dot
 
 
 @jit
@@ -43,37 +44,57 @@ def common_rows(x, ex, size, extra, row, scaled):
     return top
 
 
-@jit(reassoc=True)
-def _gram_sum(p, q):
-    """(sum of p * q, sum of the diagonal of p * q) for two Gram matrices (rows, rows)."""
+@jit
+def _gram(d, a, tile, space, stop):
+    """Squared norm of d.T @ a from the products d @ d.T and a @ a.T, and that without cancelling.
+
+    ``tile`` rows of both products are formed at a time.
+    """
+    rows, units, n_in = d.shape[0], d.shape[1], a.shape[1]
     total, diagonal = 0.0, 0.0
-    for i in range(p.shape[0]):
-        diagonal += np.float64(p[i, i]) * np.float64(q[i, i])
-        for j in range(p.shape[0]):
-            total += np.float64(p[i, j]) * np.float64(q[i, j])
+    for lo in range(0, rows, tile):
+        if stop[0, 0]:
+            break
+        hi = min(lo + tile, rows)
+        p = _part(space, 0, hi - lo, rows)
+        q = _part(space, p.size, hi - lo, rows)
+        np.dot(_part(d, lo * units, hi - lo, units), d.T, p)
+        np.dot(_part(a, lo * n_in, hi - lo, n_in), a.T, q)
+        total += dot(p, 0, q, 0, p.size, 1.0, 1.0)
+        for i in range(hi - lo):
+            diagonal += np.float64(p[i, lo + i]) * np.float64(q[i, lo + i])
     return total, diagonal
 
 
 @jit
-def outer_square(d, a, space):
+def outer_square(d, a, tile, space, stop):
     """Squared norm (mantissa, exponent) of d.T @ a; d (rows, units), a (rows, n_in).
 
     Two Gram matrices cost less than the product while there are few rows; where they cancel, the
-    product is formed after all.  ``space`` holds max(2 rows^2, units n_in) numbers.
+    product is formed after all, ``tile`` units at a time, so that a ``stop`` (1, 1) is soon seen.
+    ``space`` holds tile (2 rows + n_in) numbers.
     """
     rows, units, n_in = d.shape[0], d.shape[1], a.shape[1]
     if rows * (units + n_in) < units * n_in:
-        p = _part(space, 0, rows, rows)
-        q = _part(space, rows * rows, rows, rows)
-        np.dot(d, d.T, p)
-        np.dot(a, a.T, q)
-        total, diagonal = _gram_sum(p, q)
+        total, diagonal = _gram(d, a, tile, space, stop)
         if total > (1e-2 if d.itemsize == 4 else 1e-4) * diagonal:
             return total, 0
-    product = _part(space, 0, units, n_in)
-    np.dot(d.T, a, product)
-    mantissa, exponent, _ = row_square(product.reshape((1, units * n_in)), 0)
-    return mantissa, exponent
+    total, exponent = 0.0, 0
+    for lo in range(0, units, tile):
+        if stop[0, 0]:
+            break
+        hi = min(lo + tile, units)
+        piece = d
+        if hi - lo < units:
+            piece = _part(space, 0, rows, hi - lo)
+            for b in range(rows):
+                for i in range(hi - lo):
+                    piece[b, i] = d[b, lo + i]
+        product = _part(space, rows * tile, hi - lo, n_in)
+        np.dot(piece.T, a, product)
+        mantissa, k, _ = row_square(product.reshape((1, product.size)), 0)
+        total, exponent = add_squares(total, exponent, mantissa, k)
+    return total, exponent
 
 
 @jit

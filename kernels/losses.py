@@ -7,8 +7,8 @@ still a number.  All rows are (1, units); a cost is (mantissa, exponent) of base
 import numpy as np
 
 from ._jit import jit
-from .activations import SOFTMAX, map_row
-from .norms import power, row_square
+from .activations import SOFTMAX, largest_bits, map_row
+from .norms import lift_row, power, row_square
 from .vecmath import exp, log, log1p, sigmoid
 
 ONE = np.float64(1)
@@ -73,13 +73,16 @@ def simple_cost(loss, a, e, y, g):
     """Squared error or v . a, where y is v: fills g = dC/da; returns its exponent and the cost."""
     if loss == MSE:
         k = difference_row(a, e, y, g)
-        mantissa, exponent, _ = row_square(g, 0)
-        return k, 0.5 * mantissa, 2 * (exponent + k)
-    total = 0.0
+        mantissa, exponent, top = row_square(g, 0)
+        # lifted, because a slope may be as small as a number can be
+        return lift_row(g, 0, top, k), 0.5 * mantissa, 2 * (exponent + k)
     for i in range(a.shape[1]):
         g[0, i] = y[i]
-        total += y[i] * a[0, i]
-    return 0, total, e
+    k = lift_row(g, 0, largest_bits(g, 0), 0)
+    total = 0.0
+    for i in range(a.shape[1]):
+        total += g[0, i] * a[0, i]
+    return k, total, e + k
 
 
 @jit
@@ -151,9 +154,9 @@ def state_cost(loss, h, e, s, y, g):
     """
     if loss != CROSS_ENTROPY:
         return simple_cost(loss, h, e, y, g)
-    cost = 0.0
+    cost, scale = 0.0, power(e, ONE)
     for i in range(h.shape[1]):
-        p = h[0, i]
+        p = h[0, i] * scale
         q = s[0, i] / p  # 1 - p without cancellation
         log_p = log1p(-q) if p > 0.5 else log(p)
         log_q = log(q) if p > 0.5 else log1p(-p)

@@ -180,7 +180,7 @@ def outer_mean(x, like, d, ed, size_d, rows_d, a, ea, size_a, rows_a):
     for b in range(count):
         extra[b] = size_a[rows_a[b]]
     top = common_rows(d, ed, size_d, extra, rows_d, scaled_d)
-    mantissa, exponent = outer_square(scaled_d, scaled_a, space)
+    mantissa, exponent = outer_square(scaled_d, scaled_a, x.outer_tile, space, ints(x.stop))
     return mantissa, exponent + top
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ._jit import by_dtype, jit
 from .activations import largest_bits, scale_row
+from .sums import dot
 from .vecmath import exponent_of, log, pow2
 
 LOG10_2 = 0.30102999566398119521
@@ -46,16 +47,6 @@ def is_finite(top, single):
     return exponent_of(top) <= (127 if single else 1023)
 
 
-@jit(reassoc=True)
-def _square_sum(x, r, low, high):
-    """Sum of (x * low * high)**2 over row r of x (rows, units)."""
-    total = x.dtype.type(0)
-    for i in range(x.shape[1]):
-        y = x[r, i] * low * high
-        total += y * y
-    return total
-
-
 @jit
 def row_square(x, r):
     """Squared norm of row r of x (rows, units): (mantissa, exponent, `largest_bits`)."""
@@ -65,8 +56,8 @@ def row_square(x, r):
     k = exponent_of(top)
     if not is_finite(top, x.itemsize == 4):
         return np.nan, 0, top
-    low, high = pow2(-(k // 2), x[r, 0]), pow2(-(k - k // 2), x[r, 0])
-    return np.float64(_square_sum(x, r, low, high)), k, top
+    low, high, n = pow2(-(k // 2), x[r, 0]), pow2(-(k - k // 2), x[r, 0]), x.shape[1]
+    return np.float64(dot(x, r * n, x, r * n, n, low, high)), k, top
 
 
 @jit

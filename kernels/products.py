@@ -9,6 +9,7 @@ import numpy as np
 from ._jit import jit, unit
 from .draws import fill
 from .program import MADE, TILE, WIDTH, address, block, floats, ints, view
+from .sums import dot
 
 RECURRENT, INPUT = range(2)  # the two matrices of an affine map: W and U
 
@@ -26,17 +27,6 @@ def _tile(x, like, which, m, layer, lo, hi, again, key, seed):
         stream, source = ints(x.streams)[m, which], 0 if x.tied else layer
         fill(x, like, at, (hi - lo) * n_in, x.uniform, lo * n_in, source, stream, key, seed)
     return view(at, like, hi - lo, n_in)
-
-
-@jit(reassoc=True)
-def _plain_square_sum(w, count):
-    """Sum of squares of the first rows of w (rows, units): weights of unit scale."""
-    total = 0.0
-    for i in range(count):
-        for j in range(w.shape[1]):
-            y = np.float64(w[i, j])
-            total += y * y
-    return total
 
 
 @unit
@@ -57,7 +47,7 @@ def forward_product(x, like, which, m, layer, a_at, rows, out_at, again, squares
         w = _tile(x, like, which, m, layer, lo, hi, again, key, seed)
         for q in range(first, first + squares):
             count = min(np.int64(floats(x.weight_square)[q, 0]), hi) - lo
-            floats(x.weight_square)[q, 1] += _plain_square_sum(w, max(count, 0))
+            floats(x.weight_square)[q, 1] += dot(w, 0, w, 0, max(count, 0) * w.shape[1], 1.0, 1.0)
         for top in range(0, rows, x.row_tile):
             if ints(x.stop)[0, 0]:
                 return

@@ -25,6 +25,7 @@ ARRAY = np.dtype((np.record, [("at", np.int64), ("rows", np.int64), ("columns", 
 SCALARS = (
     "layers", "rows", "heads", "conditions", "examples", "n_in", "n_out", "widest", "head_rows",
     "row_tile",  # rows of one matrix product
+    "outer_tile",  # units, or examples, of one product of a batch gradient
     "recurrent", "tied",
     "given",  # weights are arrays, not draws
     "stored",  # the weights of all layers fit

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from ._jit import by_dtype, jit
-from .floats import FORMAT, casts, polynomial
+from .floats import FORMAT, casts, fma, polynomial
 
 _TOP, _SECOND, _THIRD = np.uint64(1 << 31), np.uint64(1 << 30), np.uint64(1 << 29)
 
@@ -56,7 +56,7 @@ def _radius32(w):
     unit = np.int32(np.int32(np.int32(127) - e) << np.int32(23)).view(np.float32)
     f = _ZERO32 if e < np.int32(0) else rest * unit  # w = 0 is 2**-1 exactly
     k = np.float32(np.int32(e - np.int32(32)))
-    return np.sqrt(k * _LN2_32 + (f * (f * _LOG32(f) - _TWO32) + k * _LN2_32_LOW))
+    return np.sqrt(fma(k, _LN2_32, fma(f, fma(f, _LOG32(f), -_TWO32), k * _LN2_32_LOW)))
 
 
 @jit(inline=True)
@@ -67,7 +67,7 @@ def _radius64(w):
     f = np.int64((b & np.int64(2**52 - 1)) + _ROOT_HALF64).view(np.float64) - 1.0
     s = f / (f + 2.0)
     z = s * s
-    return np.sqrt(k * _LN2_64 - s * (4.0 + 2.0 * (z * _ATANH64(z))))
+    return np.sqrt(fma(k, _LN2_64, -s * fma(2.0, z * _ATANH64(z), 4.0)))
 
 
 @jit(inline=True)
@@ -104,7 +104,7 @@ def _pair32(like, w, v):
     """Return the two normals of a pair of words in float32 (Box and Muller 1958).
 
     Within 4 * 2**-24 * max(1, |z|) of float64 for all 2**64 pairs, by a search over all radii and
-    all angles (3.92, given fused multiply-add).  The last rounding costs 1 of the 4 and the radius
+    all angles (3.92).  The last rounding costs 1 of the 4 and the radius
     1.5, so the angle is carried in two parts, y + low, and the leading terms of sine and cosine are
     multiplied and added last, each with one rounding.
     """
@@ -112,9 +112,9 @@ def _pair32(like, w, v):
     high = np.int32(np.int32(t + np.int32(64)) & np.int32(-128))  # 24 bits: exact in float32
     y, low = np.float32(high) * _UNIT32, np.float32(np.int32(t - high)) * _UNIT32
     z = y * y
-    s = y * _EIGHTH32 + (y * _SIN32(z) + low * _SLOPE32)
-    c = z * _COS32(z) + (y * low) * _CURVE32  # cosine less 1
-    return _orient32(v, r + r * c, r * s)
+    s = fma(y, _EIGHTH32, fma(y, _SIN32(z), low * _SLOPE32))
+    c = fma(z, _COS32(z), (y * low) * _CURVE32)  # cosine less 1
+    return _orient32(v, fma(r, c, r), r * s)
 
 
 @jit(inline=True)
@@ -122,7 +122,7 @@ def _pair64(like, w, v):
     """Return the two normals of a pair of words in float64 (Box and Muller 1958)."""
     r, y = _radius64(w), np.float64(_residual(v)) * _UNIT64
     z = y * y
-    return _orient64(v, r + r * (z * _COS64(z)), r * (y * _SIN64(z)))
+    return _orient64(v, fma(r, z * _COS64(z), r), r * (y * _SIN64(z)))
 
 
 _ROOT3_32, _ROOT3_64 = np.float32(math.sqrt(3) * 2.0**-31), math.sqrt(3) * 2.0**-31

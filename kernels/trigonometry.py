@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ._jit import by_dtype, jit
-from .floats import FORMAT, casts, polynomial
+from .floats import FORMAT, casts, fma, polynomial
 
 # Bits of 2/pi after the binary point: enough to reduce the largest float64 (Payne & Hanek 1983).
 _TWO_OVER_PI = int(
@@ -111,14 +111,14 @@ def _trigonometry(width):
         high, low = reduce(np.uint64(signed(b & fraction) | hidden), np.uint64(i))
         # The fraction of a quadrant, signed: rounded to nearest by extending its own top bit.
         turn = np.float64(np.int64((high << _2) | (low >> u62)))
-        turn = (turn + np.float64(np.int64((low << _2) >> _1)) * tail) * quadrant
+        turn = fma(np.float64(np.int64((low << _2) >> _1)), tail, turn) * quadrant
         size = abs(x)
         near = size <= eighth
         r = (size if near else real(turn)) + (x - x)  # NaN from infinity
         n = zero if near else signed((((high >> u61) + _1) >> _1) & _3)
         z = r * r
-        s = r + r * z * sine(z)
-        c = one - z * (half - z * cosine(z))
+        s = fma(r * z, sine(z), r)
+        c = fma(-z, fma(-z, cosine(z), half), one)
         swap = signed(n & unit) != zero
         flip = signed(pattern(x) ^ signed(signed(n & pair) << to_sign)) & sign_bit
         flip_cos = signed(signed(signed(n + unit) & pair) << to_sign)

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from ._jit import by_dtype, jit
-from .floats import FORMAT, bits, casts, exponent_of, polynomial, pow2, scale
+from .floats import FORMAT, bits, casts, exponent_of, fma, polynomial, pow2, scale
 from .trigonometry import sincos
 
 __all__ = [
@@ -75,10 +75,10 @@ def _exponentials(width):
     @jit(inline=True)
     def split(x):
         """Return (k, q) with exp(x) = 2**k * (1 + q); q keeps its relative accuracy near 0."""
-        shifted = x * log2_e + shifter
+        shifted = fma(x, log2_e, shifter)
         n = shifted - shifter
-        r = (x - n * ln2_hi) - n * ln2_lo
-        return signed(pattern(shifted) - shifter_bits), r + r * r * expm1(r)
+        r = fma(-n, ln2_lo, fma(-n, ln2_hi, x))
+        return signed(pattern(shifted) - shifter_bits), fma(r * r, expm1(r), r)
 
     @jit(inline=True)
     def power(biased):
@@ -92,7 +92,7 @@ def _exponentials(width):
         half = signed(k >> 1)  # two factors, so that neither over- nor underflows by itself
         rest = signed(k - half)
         first = power(signed(half + offset))
-        return (first + first * q) * power(signed(rest + offset))
+        return fma(first, q, first) * power(signed(rest + offset))
 
     @jit(inline=True)
     def tanh_pair(x):
@@ -101,11 +101,11 @@ def _exponentials(width):
         k, q = split(y)
         t4 = power(signed(k + offset4))  # 4 * 2**k: the slope is 4 exp(y) / (1 + exp(y))^2
         t = t4 * quarter
-        numerator = (one - t) - t * q  # 1 - exp(y), exact to rounding near 0 where t = 1
-        t = t + t * q
+        numerator = fma(-t, q, one - t)  # 1 - exp(y), exact to rounding near 0 where t = 1
+        t = fma(t, q, t)
         value = numerator / (one + t)
         sign = signed(pattern(x) & sign_bit)
-        return number(pattern(value) | sign), (t4 + t4 * q) / (one + t * (two + t))
+        return number(pattern(value) | sign), fma(t4, q, t4) / fma(t, two + t, one)
 
     @jit(inline=True)
     def sigmoid_pair(x):
@@ -113,9 +113,9 @@ def _exponentials(width):
         y = sigmoid_least if y < sigmoid_least else y
         k, q = split(y)
         t = power(signed(k + offset))
-        t = t + t * q
+        t = fma(t, q, t)
         value = (t if x < zero else one) / (one + t)
-        return value, t / (one + t * (two + t))
+        return value, t / fma(t, two + t, one)
 
     return exp, tanh_pair, sigmoid_pair
 
@@ -150,7 +150,8 @@ def _logarithms(width):
         z = s * s
         square = half * f * f
         n = real(k)
-        return n * ln2_hi + (f - (square - (s * (square + z * atanh(z)) + (n * ln2_lo + tail))))
+        low = fma(s, fma(z, atanh(z), square), fma(n, ln2_lo, tail))
+        return fma(n, ln2_hi, f - (square - low))
 
     @jit(inline=True)
     def finish(value, argument, x):

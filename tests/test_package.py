@@ -138,7 +138,6 @@ def test_options__no_unsafe_mathematics_and_no_threads():
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg in ("fastmath", "parallel"):
                 assert not (isinstance(node.value, ast.Constant) and node.value.value), parts
-    assert not {"nnan", "ninf", "fast"} & _jit._SAFE_FLAGS
 
 
 def test_options__kernels_have_no_generator_of_numpy():
@@ -156,7 +155,7 @@ def test_options__every_kernel_keeps_nan_and_releases_the_lock():
         options = function.targetoptions
         assert options["nogil"], name
         assert options["error_model"] == "numpy", name
-        assert set(options["fastmath"]) <= {"contract", "nsz", "arcp", "reassoc"}, name
+        assert "fastmath" not in options, name
 
 
 def kernel_functions():
@@ -374,6 +373,7 @@ BUSY = {  # a call, and the layers that are done when Ctrl-C comes
         " vary={'sigma_w': [0.001 * (k + 1) for k in range(1000)]})",
         25,
     ),
+    "many examples": ("gs.simulate(gs.MLP(depth=3, width=3000), 1, inputs=1600)", 5),
     "tied": ("gs.simulate(gs.RNN(steps=1000, width=3000), 1)", 2),
 }
 
