@@ -14,7 +14,7 @@ except PackageNotFoundError:  # run from the repository, uninstalled
 
 from gradsim import analysis, plot, theory
 from gradsim.activations import activations
-from gradsim.cells import cells
+from gradsim.cells import cell, cells
 from gradsim.initializers import initializers
 from gradsim.measurements import measurements
 from gradsim.models import MLP, RNN
@@ -33,6 +33,7 @@ __all__ = [
     "activations",
     "analysis",
     "backward",
+    "cell",
     "cells",
     "from_arrays",
     "initializers",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gradsim._rows import input_std, weight_std
+from gradsim.cells import maps_of, table_of
 from gradsim.examples import Inputs
 from gradsim.initializers import initializers
 from gradsim.kernels import random
@@ -25,13 +26,13 @@ class Draws:
         self._model, self._seed, self._key = model, np.uint64(seed), np.uint64(key)
         self.n_out = model.width if isinstance(model, RNN) else model.widths[-1]
 
-    def _normals(self, stream: str, layer: int, *shape: int, uniform: bool = False) -> np.ndarray:
+    def _normals(self, stream: int, layer: int, *shape: int, uniform: bool = False) -> np.ndarray:
         out = np.empty(int(np.prod(shape)))
         fill = random.uniforms if uniform else random.normals
-        fill(out, 0, layer, STREAMS[stream], self._key, self._seed)
+        fill(out, 0, layer, stream, self._key, self._seed)
         return out.reshape(shape)
 
-    def _weights(self, stream: str, layer: int, std: float, *shape: int) -> np.ndarray:
+    def _weights(self, stream: int, layer: int, std: float, *shape: int) -> np.ndarray:
         uniform = initializers[self._model.init].distribution == "uniform"
         return std * self._normals(stream, layer, *shape, uniform=uniform)
 
@@ -45,24 +46,37 @@ class Draws:
         return [(step, model.width, model.width) for step in steps]
 
     def weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Matrices W and biases b in layer order."""
+        """Matrices W and biases b in layer order, those of a cell's maps stacked."""
         model, weights, biases = self._model, [], []
-        for layer, rows, columns in self._layers():
-            std = weight_std(model, columns, rows)
-            weights.append(self._weights("W", layer, std, rows, columns))
-            drawn = self._normals("b", layer, rows) if model.sigma_b else np.zeros(rows)
-            biases.append(model.sigma_b * drawn)
+        shifts = table_of(model).bias_shifts
+        for i, (layer, rows, columns) in enumerate(self._layers()):
+            std, maps = weight_std(model, columns, rows), maps_of(model, i)
+            drawn = [self._weights(m.streams[0], layer, std, rows, columns)
+                     for m in maps if m.weights]  # fmt: skip
+            weights.append(np.concatenate(drawn))
+            parts = [np.zeros(0)]
+            for q, m in enumerate(maps):
+                if m.bias:
+                    shift = shifts[q].value(model) if q in shifts else 0.0
+                    parts.append(self._bias(m.streams[2], layer, rows) + shift)
+            biases.append(np.concatenate(parts))
         return weights, biases
 
+    def _bias(self, stream: int, layer: int, rows: int) -> np.ndarray:
+        sigma_b = self._model.sigma_b
+        return sigma_b * self._normals(stream, layer, rows) if sigma_b else np.zeros(rows)
+
     def input_weights(self) -> np.ndarray | list[np.ndarray] | None:
-        """U of an RNN with inputs."""
+        """U of an RNN with inputs, those of a cell's maps stacked."""
         model = self._model
         if not isinstance(model, RNN) or model.sigma_u == 0:
             return None
-        shape = model.width, model.input_width or model.width
+        shape, std = (model.width, model.input_width or model.width), input_std(model)
         drives = [
-            self._weights("U", layer, input_std(model), *shape) for layer, _, _ in self._layers()
-        ]
+            np.concatenate([self._weights(m.streams[1], layer, std, *shape)
+                            for m in maps_of(model, i) if m.inputs])
+            for i, (layer, _, _) in enumerate(self._layers())
+        ]  # fmt: skip
         return drives[0] if model.tied else drives
 
     def inputs(self, inputs: Inputs) -> np.ndarray | None:
@@ -74,11 +88,11 @@ class Draws:
             if inputs.array is not None:
                 return np.moveaxis(inputs.array[: model.steps], 0, 1)
             shape = inputs.count, model.input_width or model.width
-            drawn = [self._normals("x", t, *shape) for t in range(1, model.steps + 1)]
+            drawn = [self._normals(STREAMS["x"], t, *shape) for t in range(1, model.steps + 1)]
             return np.stack(drawn, axis=1)
         if inputs.array is not None:
             return inputs.array[0]
-        return self._normals("x", 0, inputs.count, model.widths[0])
+        return self._normals(STREAMS["x"], 0, inputs.count, model.widths[0])
 
     def initial_state(self) -> np.ndarray | None:
         """h_0 of an RNN."""
@@ -88,14 +102,14 @@ class Draws:
         if model.initial_state == "zeros":
             return np.zeros(model.width)
         if model.initial_state == "gaussian":
-            return self._normals("h0", 0, model.width)
+            return self._normals(STREAMS["h0"], 0, model.width)
         return np.array(model.initial_state)
 
     def targets(self, count: int) -> np.ndarray:
         """Drawn targets (example[, step], feature); v for the linear loss."""
         model = self._model
         if model.loss == "linear":
-            return np.broadcast_to(self._normals("v", 0, self.n_out), (count, self.n_out)).copy()
+            return np.broadcast_to(self._normals(STREAMS["v"], 0, self.n_out), (count, self.n_out)).copy()
         if isinstance(model, RNN) and model.loss_at == "all":
             steps = [self._target(t, count) for t in range(1, model.steps + 1)]
             return np.stack(steps, axis=1)
@@ -104,7 +118,7 @@ class Draws:
     def _target(self, step: int, count: int) -> np.ndarray:
         n, loss = self.n_out, self._model.loss
         if loss == "mse":
-            return self._normals("y", step, count, n)
+            return self._normals(STREAMS["y"], step, count, n)
         address = step, STREAMS["y"], self._key, self._seed
         if self._model.last_activation == "softmax":
             labels = [random.uniform_word(b, *address) * n for b in range(count)]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsim.initializers import initializers
+from gradsim.cells import cells
 from gradsim.kernels import ops
-from gradsim.tape import MATRICES
 
 if TYPE_CHECKING:
     from gradsim.plan import Group
@@ -62,16 +62,19 @@ def _place_values(group: "Group", sizes: Sizes) -> Arrays:
             sizes.store, sizes.lines = sizes.store + rows * widths[layer], sizes.lines + 1
     states = {v for pair in table.states for v in pair}
     for v in (v for v in range(table.values) if v not in states):
-        for layer in range(1, kept + 1):
+        last = layers if table.below[v] else kept  # what precedes the maps of an output layer
+        for layer in range(1, last + 1):
             address[v, layer], index[v, layer] = sizes.store, sizes.lines
             if v in table.saved:
-                sizes.store, sizes.lines = sizes.store + rows * widths[layer], sizes.lines + 1
+                width = widths[layer - table.below[v]]
+                sizes.store, sizes.lines = sizes.store + rows * width, sizes.lines + 1
         if v not in table.saved:  # scratch: the next layer writes over it
             sizes.store, sizes.lines = sizes.store + rows * max(widths), sizes.lines + 1
-    for slot in range(table.maps):
-        for layer in range(1, kept + 1):
-            slopes[slot, layer] = sizes.slopes
-            sizes.slopes += rows * widths[layer]
+    for code, *_, out, _, _, _, slot in table.ops:
+        if code == ops.MAP:
+            for layer in range(1, (layers if table.below[out] else kept) + 1):
+                slopes[slot, layer] = sizes.slopes
+                sizes.slopes += rows * widths[layer - table.below[out]]
     return {"address": address, "index": index, "slope_address": slopes}
 
 
@@ -84,7 +87,9 @@ def _place_weights(
     drives = np.zeros((maps, layers + 1), np.int64)
     size = [0, *(int(made[i]) * widths[i - 1] for i in range(1, layers + 1))]
     drive = [0, *(widths[i] * group.n_in for i in range(1, layers + 1))]
-    whole = maps * (sum(size) + sum(drive)) * group.real.itemsize
+    has_w = [m.weights for m in group.table.matrices]
+    has_u = [m.inputs for m in group.table.matrices]
+    whole = (sum(has_w) * sum(size) + sum(has_u) * sum(drive)) * group.real.itemsize
     stored = given or group.tied or whole <= STORE_BYTES
     if not stored:
         sizes.weights = max(int(tile[i]) * widths[i - 1] for i in range(1, layers + 1))
@@ -95,8 +100,9 @@ def _place_weights(
                 weights[m, layer], drives[m, layer] = weights[m, 1], drives[m, 1]
                 continue
             weights[m, layer], drives[m, layer] = sizes.weights, sizes.input_weights
-            sizes.weights += size[layer]
-            sizes.input_weights += drive[layer]
+            output = not group.recurrent and layer == layers  # the cell's first map alone
+            sizes.weights += 0 if output and m > 0 else has_w[m] * size[layer]
+            sizes.input_weights += has_u[m] * drive[layer]
     return {"weight_address": weights, "input_address": drives}, stored
 
 
@@ -131,8 +137,8 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
     arrays |= addresses | {
         "ops": np.array(table.ops, np.int64),
         "states": np.array(table.states, np.int64),
-        "constants": np.array(table.constants, np.float64).reshape(-1, 2),
-        "streams": np.array([MATRICES[name] for name in table.matrices], np.int64),
+        "below": np.array([table.below], np.int64),
+        "streams": np.array([m.streams for m in table.matrices], np.int64),
         "layer": layers,
     }
     scalars = {
@@ -148,6 +154,8 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "totals": options.total and group.recurrent,
         "keep_delta": options.keep or (options.total and group.tied),
         "cost_slot": _cost_slot(group),
-        "last_map": max(row[4] for row in table.ops if row[0] == ops.LINEAR),
+        "last_drive": max(i for i, m in enumerate([*table.matrices]) if m.inputs or i == 0),
+        "lead": table.lead,
+        "cells": (3 if cells[group.first.cell].memory else 1) if group.recurrent else 0,
     }  # fmt: skip
     return {name: int(number) for name, number in scalars.items()}, arrays, sizes

@@ -30,6 +30,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     def __init__(self, kind: str, entries: Mapping[str, Entry], columns: tuple[str, ...]) -> None:
         self._kind, self._entries, self._columns = kind, dict(entries), columns
 
+    def add(self, name: str, entry: Entry) -> None:
+        """Register an entry; one of that name is replaced."""
+        self._entries[name] = entry
+
     def __getitem__(self, name: str) -> Entry:
         """Entry of that name; ValueError with the nearest known names otherwise."""
         if not isinstance(name, str) or name not in self._entries:

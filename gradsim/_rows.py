@@ -57,7 +57,16 @@ def _weight_scales(group: "Group") -> np.ndarray:
         for layer in range(1, group.layers + 1):
             pair = group.widths[layer - 1], group.widths[layer]
             scale[:, c, layer] = weight_std(model, *pair)
+    without = [i for i, m in enumerate(group.table.matrices) if not m.weights]
+    scale[without] = 1.0
     return scale
+
+
+def _constants(group: "Group", given: bool) -> np.ndarray:
+    """Scales and shifts (constant * C + c, 2) of the cell."""
+    numbers = [group.table.numbers(model, given) for model in group.forward]
+    table = np.array(numbers, np.float64).reshape(len(numbers), -1, 2)
+    return np.moveaxis(table, 0, 1).reshape(-1, 2)
 
 
 def _starts(group: "Group") -> list[Any]:
@@ -92,6 +101,7 @@ def conditions(group: "Group", given: "Given | None") -> Arrays:
     return {
         "condition": _table([activations[m.activation].code for m in forward], bias_e, drive_e, at),
         "condition_f": np.array([[m.slope for m in forward], bias, drive], np.float64),
+        "constants": _constants(group, given is not None),
         "scale": scale.reshape(-1, layers),
         "scale_e": scale_e.reshape(-1, layers),
         "head": _table(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from gradsim.cells import cells
 from gradsim.kernels import measure as slots
 from gradsim.kernels._jit import KERNEL_HASH
 from gradsim.measurements import LAYERED, NETWORK, STATES, Spec, Variable, measurements
@@ -37,6 +38,11 @@ _SCALAR = {
     "log10_input_grad_norm": slots.INPUT_GRADIENT,
     "log10_total_weight_grad_norm": slots.TOTAL,
 }
+_STATES = {
+    "log10_state_grad_norm": 0,
+    "log10_cell_grad_norm": 1,
+    "log10_joint_state_grad_norm": 2,
+}
 _SIGNAL = {
     "log10_weight_norm": slots.WEIGHT_NORM,
     "z_mean_square": slots.Z_SQUARE,
@@ -52,7 +58,7 @@ def _from_results(variable: Variable, results: "Results") -> np.ndarray:
     if variable.name in _SIGNAL:
         return results.signal(_SIGNAL[variable.name])
     if variable.dims == STATES:
-        return results.states()
+        return results.states(_STATES[variable.name])
     if variable.dims == LAYERED:
         return results.layered(_LAYERED[variable.name])
     if variable.name == "status":
@@ -75,10 +81,13 @@ class Collector:
     def _wanted(self, specs: tuple[Spec, ...]) -> Any:
         kind = "RNN" if self._recurrent else "MLP"
         inputs = any(getattr(m, "sigma_u", 0.0) > 0 for m in self._run.sweep.models)
+        memory = any(cells[m.cell].memory for m in self._run.sweep.models)
         for spec in specs:
             for variable in measurements[spec.name].variables:
-                asked = variable.needs != "total" or spec.get("total")
-                if kind in variable.models and asked and (inputs or variable.needs != "inputs"):
+                asked = spec.get("total") if variable.needs == "total" else True
+                asked = memory if variable.needs == "memory" else asked
+                asked = inputs if variable.needs == "inputs" else asked
+                if kind in variable.models and asked:
                     yield variable
 
     def _each(self, variable: Variable) -> bool:
@@ -109,6 +118,8 @@ class Collector:
         conditions = list(item.conditions)
         place = slice(first, first + results.seeds)
         for variable in self._variables:
+            if variable.dims == STATES and _STATES[variable.name] >= item.scalars["cells"]:
+                continue  # a cell without a memory: NaN
             values = _from_results(variable, results)
             values = values.reshape(results.seeds, len(conditions), -1, *values.shape[2:])
             values = np.moveaxis(values, 1, 0)  # condition, seed, example or 1, …

@@ -25,7 +25,8 @@ class Variable:
     models
         Kinds of model that have it.
     needs
-        "" always; "inputs": RNN with inputs; "total": where the total is asked for.
+        "" always; "inputs": RNN with inputs; "memory": a cell with a memory; "total": where the
+        total is asked for.
     kind
         dtype of the variable.
     """
@@ -110,6 +111,16 @@ _GRADIENT = (
     Variable(
         "log10_state_grad_norm", "log10 norm of the gradient with respect to a state",
         "log10 ||dC/dh_t||, averaged over examples", dims=STATES, models=("RNN",),
+    ),
+    Variable(
+        "log10_cell_grad_norm", "log10 norm of the gradient with respect to a memory cell",
+        "log10 ||dC/dc_t||, averaged over examples", dims=STATES, models=("RNN",), needs="memory",
+    ),
+    Variable(
+        "log10_joint_state_grad_norm",
+        "log10 norm of the gradient with respect to state and memory together",
+        "log10 ||(dC/dh_t, dC/dc_t)||, averaged over examples",
+        dims=STATES, models=("RNN",), needs="memory",
     ),
     Variable(
         "log10_total_weight_grad_norm", "log10 norm of the gradient of all weights over all steps",

@@ -9,9 +9,11 @@ import numpy as np
 
 from gradsim._registry import unknown
 from gradsim.activations import OUTPUTS, activations
-from gradsim.cells import cells
+from gradsim.cells import cells, table_of
 from gradsim.initializers import initializers
 
+NORMS, PLACEMENTS = ("layer", "batch"), ("pre", "post")
+PER_DEPTH = "1/sqrt(depth)"  # the residual scale that keeps the variance of any depth
 LOSSES = ("mse", "cross_entropy", "linear")
 
 
@@ -56,20 +58,35 @@ class _Model:
     sigma_w: float
     sigma_b: float
     slope: float
+    norm: str | None
+    norm_placement: str
+    norm_eps: float
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
+    def _check_widths_meet(self) -> None:
+        """A cell that adds its state to a result needs layers of one width."""
+        if len(set(self.widths[:-1])) > 1 and table_of(self).mixes_widths:  # type: ignore
+            raise ValueError(
+                f"{self._kind}(cell={self.cell!r}): the input and all hidden layers must have one "
+                f"width, got {self.widths[:-1]}"  # type: ignore
+            )
+
     def _check_common(self) -> None:
         kind = self._kind
         choice(kind, "activation", self.activation, tuple(activations))
-        allowed = tuple(name for name, cell in cells.items() if cell.model == kind)
+        allowed = tuple(name for name, cell in cells.items() if kind in cell.models)
         choice(kind, "cell", self.cell, allowed)
         choice(kind, "loss", self.loss, LOSSES)
         choice(kind, "init", self.init, tuple(initializers))
         for name in ("sigma_w", "sigma_b"):
             self._set(name, real(kind, name, getattr(self, name)))
         self._set("slope", real(kind, "slope", self.slope, least=None))
+        if self.norm is not None:
+            choice(kind, "norm", self.norm, NORMS)
+        choice(kind, "norm_placement", self.norm_placement, PLACEMENTS)
+        self._set("norm_eps", real(kind, "norm_eps", self.norm_eps))
 
     def with_fields(self, **values: Any) -> Any:
         """Copy of the model with some fields replaced, validated anew."""
@@ -109,6 +126,15 @@ class MLP(_Model):
         Name in :data:`gradsim.cells`.
     slope
         Slope of leaky_relu for negative arguments.
+    residual_scale
+        alpha of the residual cells; "1/sqrt(depth)" is taken at each depth.
+    norm
+        None, "layer" (Ba, Kiros and Hinton 2016) or "batch" (Ioffe and Szegedy 2015), without
+        trainable scale and shift; hidden layers only.  Under "batch" the examples are one batch.
+    norm_placement
+        "pre": of what enters the activation; "post": of what leaves it.
+    norm_eps
+        Added to the variance.
 
     Raises
     ------
@@ -136,10 +162,19 @@ class MLP(_Model):
     sigma_b: float = 0.0
     cell: str = "dense"
     slope: float = 0.01
+    residual_scale: float | str = 1.0
+    norm: str | None = None
+    norm_placement: str = "pre"
+    norm_eps: float = 0.0
 
     def __post_init__(self) -> None:
         """Validate every field."""
         self._check_common()
+        if self.residual_scale != PER_DEPTH:
+            scale = self.residual_scale
+            if isinstance(scale, str):
+                raise unknown("MLP: residual_scale", scale, [PER_DEPTH, "a number"])
+            self._set("residual_scale", real("MLP", "residual_scale", scale, least=None))
         if isinstance(self.width, tuple | list):
             self._check_widths(self.width)
         else:
@@ -155,6 +190,7 @@ class MLP(_Model):
                 "MLP(loss='cross_entropy'): output must be 'sigmoid' or 'softmax', "
                 f"got {self.last_activation!r}"
             )
+        self._check_widths_meet()
 
     def _check_widths(self, widths: Sequence[Any]) -> None:
         if len(widths) < 2:
@@ -189,6 +225,13 @@ class MLP(_Model):
         return (first, *[self.width] * (self.depth - 1), last)
 
     @property
+    def alpha(self) -> float:
+        """Scale of a residual branch as a number."""
+        if isinstance(self.residual_scale, str):
+            return self.depth**-0.5
+        return self.residual_scale
+
+    @property
     def ends(self) -> tuple[int, int]:
         """Units of the input and of the output (n_0, n_L)."""
         if isinstance(self.width, tuple):
@@ -209,7 +252,7 @@ class RNN(_Model):
         Units of the state.
     input_width
         Features of an input; None means ``width``, or what given inputs have.
-    activation, loss, init, sigma_w, sigma_b, slope
+    activation, loss, init, sigma_w, sigma_b, slope, norm, norm_placement, norm_eps
         As in :class:`MLP`; there is no readout, so "cross_entropy" needs a sigmoid state.
     cell
         Name in :data:`gradsim.cells`.
@@ -220,7 +263,14 @@ class RNN(_Model):
     sigma_u
         Standard deviation of an input weight times sqrt(input_width); 0 means no inputs.
     initial_state
-        "gaussian" h_0 ~ N(0, I), "zeros", or an array (unit,) or (example, unit).
+        "gaussian" h_0 ~ N(0, I), "zeros", or an array (unit,) or (example, unit).  Other states
+        (c of an LSTM, the steps before h_0) start at zero.
+    leak
+        Of cell "leaky": the share of the new value; 1 - leak of the state is retained.
+    forget_bias
+        Of cell "lstm": added to the bias of the forget gate.
+    delay, skip
+        Of cell "skip": how many steps back its connection reaches, and its strength.
 
     Raises
     ------
@@ -249,6 +299,13 @@ class RNN(_Model):
     sigma_b: float = 0.0
     initial_state: str | tuple = "gaussian"
     slope: float = 0.01
+    leak: float = 0.5
+    forget_bias: float = 0.0
+    delay: int = 2
+    skip: float = 1.0
+    norm: str | None = None
+    norm_placement: str = "pre"
+    norm_eps: float = 0.0
 
     def __post_init__(self) -> None:
         """Validate every field."""
@@ -263,11 +320,23 @@ class RNN(_Model):
         choice("RNN", "loss_at", self.loss_at, ("last", "all"))
         self._set("sigma_u", real("RNN", "sigma_u", self.sigma_u))
         self._check_initial_state()
-        if self.loss == "cross_entropy" and self.activation != "sigmoid":
+        self._check_cell()
+
+    def _check_cell(self) -> None:
+        self._set("delay", whole("RNN", "delay", self.delay))
+        for name in ("leak", "forget_bias", "skip"):
+            self._set(name, real("RNN", name, getattr(self, name), least=None))
+        plain = self.cell == "vanilla" and not (self.norm and self.norm_placement == "post")
+        if self.loss == "cross_entropy" and not (plain and self.activation == "sigmoid"):
             raise ValueError(
-                "RNN(loss='cross_entropy'): the state must be a sigmoid (activation='sigmoid'), "
-                f"got activation={self.activation!r}"
+                "RNN(loss='cross_entropy'): the state must be a sigmoid (cell='vanilla', "
+                f"activation='sigmoid'), got cell={self.cell!r}, activation={self.activation!r}"
             )
+
+    @property
+    def alpha(self) -> float:
+        """Scale of a residual branch; an RNN has no field for it."""
+        return 1.0
 
     def _check_initial_state(self) -> None:
         if isinstance(self.initial_state, str):

@@ -9,11 +9,14 @@ import numpy as np
 
 from gradsim import _draws
 from gradsim._validate import parse_seed
+from gradsim.cells import cells, maps_of, table_of
 from gradsim.examples import Inputs, as_numbers, parse_inputs, parse_targets, target_block
+from gradsim.kernels.ops import LINEAR
 from gradsim.models import MLP, RNN, choice, whole
 from gradsim.plan import Given, Options, Pass, build
 from gradsim.scaled import Scaled, outer_mean, times
 from gradsim.sweep import Sweep, bind
+from gradsim.tape import Map
 from gradsim.workspace import Worker
 
 _FREE = {"activation", "output", "loss", "slope", "loss_at", "initial_state"}
@@ -62,13 +65,16 @@ class Network:
         model = self.model
         if isinstance(model, RNN):
             count = 1 if model.tied else model.steps
-            shapes = [(model.width, model.width)] * count
+            sizes = [(model.width, model.width)] * count
         else:
-            shapes = list(zip(model.widths[1:], model.widths[:-1]))
+            sizes = list(zip(model.widths[1:], model.widths[:-1]))
+        maps = [maps_of(model, i) for i in range(len(sizes))]
+        shapes = [(sum(m.weights for m in ms) * n, k) for ms, (n, k) in zip(maps, sizes)]
         if [np.shape(w) for w in self.weights] != shapes:
             raise ValueError(f"weights must have shapes {shapes[:6]}, as the model has them")
-        if [np.shape(b) for b in self.biases] != [shape[:1] for shape in shapes]:
-            raise ValueError(f"biases must have lengths {[s[0] for s in shapes[:6]]}, one a matrix")
+        lengths = [(sum(m.bias for m in ms) * n,) for ms, (n, _) in zip(maps, sizes)]
+        if [np.shape(b) for b in self.biases] != lengths:
+            raise ValueError(f"biases must have lengths {[n for n, in lengths[:6]]}, one a matrix")
 
     @property
     def recurrent(self) -> Matrices | None:
@@ -89,7 +95,8 @@ class Network:
             drives = []
         elif isinstance(drives, np.ndarray):
             drives = [drives]
-        return Given([self.weights], [list(drives)], [self.biases])
+        parts = [(self.weights, "weights"), (list(drives), "inputs"), (self.biases, "bias")]
+        return Given(*(_by_map(self.model, arrays, part) for arrays, part in parts))
 
     def check_vary(self, vary: Mapping[str, Any] | None) -> None:
         """Refuse to vary fields that the arrays have settled."""
@@ -147,6 +154,17 @@ class Gradients:
         if not isinstance(self.model, RNN):
             return None
         return self.weights[0] if self.model.tied else self.weights
+
+
+def _by_map(model: MLP | RNN, arrays: list[np.ndarray], part: str) -> list[list[np.ndarray]]:
+    """Arrays by affine map and layer, from arrays of layers; empty where a map has none."""
+    split: list[list[np.ndarray]] = [[] for _ in table_of(model).matrices]
+    for layer, stacked in enumerate(arrays):
+        having = [q for q, m in enumerate(maps_of(model, layer)) if getattr(m, part)]
+        pieces = dict(zip(having, np.split(stacked, max(len(having), 1))))
+        for q, pile in enumerate(split):
+            pile.append(pieces.get(q, stacked[:0]))
+    return split
 
 
 def network(
@@ -369,47 +387,78 @@ class _Reader:
         self._net, self._item, self._arrays = net, item, worker.arrays
         self._count = item.scalars["examples"]
         self._layers = item.scalars["layers"]
+        self._linear = [row for row in table_of(net.model).ops if row[0] == LINEAR]
 
-    def _values(self, layer: int) -> Scaled:
-        """Input (example, unit) of the affine map of a layer."""
-        address, line = self._arrays["address"][0, layer], self._arrays["index"][0, layer]
-        n = self._arrays["layer"][0, layer - 1]
-        flat = self._arrays["store"][0, address : address + self._count * n]
-        return Scaled.from_rows(flat.reshape(self._count, n), self._arrays["exponent"][line])
+    def _maps(self, layer: int) -> list[tuple[int, Map]]:
+        """Affine maps of a layer (from 1), numbered."""
+        return list(enumerate(maps_of(self._net.model, layer - 1)))
 
-    def _delta(self, layer: int) -> Scaled:
-        n = len(self._net.biases[min(layer, len(self._net.biases)) - 1])
-        first = (layer - 1) * self._count
-        rows = self._arrays["kept"][first : first + self._count, :n]
-        return Scaled.from_rows(rows, self._arrays["kept_e"][layer - 1])
+    def _values(self, q: int, layer: int) -> Scaled:
+        """Input (example, unit) of an affine map of a layer."""
+        v, arrays = self._linear[q][1], self._arrays
+        address, line = arrays["address"][v, layer], arrays["index"][v, layer]
+        n = arrays["layer"][0, layer - arrays["below"][0, v]]
+        flat = arrays["store"][0, address : address + self._count * n]
+        return Scaled.from_rows(flat.reshape(self._count, n), arrays["exponent"][line])
+
+    def _delta(self, q: int, layer: int) -> Scaled:
+        """dC_b/dz (example, unit) of an affine map of a layer."""
+        model = self._net.model
+        n = model.width if isinstance(model, RNN) else model.widths[layer]
+        line = q * self._layers + layer - 1
+        rows = self._arrays["kept"][line * self._count : (line + 1) * self._count, :n]
+        return Scaled.from_rows(rows, self._arrays["kept_e"][line])
 
     def _x(self, step: int) -> Scaled:
         first = (step - 1) * self._count
         rows = self._arrays["x"][first : first + self._count]
         return Scaled.from_rows(rows, self._arrays["x_e"][step - 1])
 
+    def _far(self) -> Scaled:
+        """Gradient (example, unit) with respect to the input or the initial state."""
+        v = table_of(self._net.model).states[0][1]
+        start, line = self._arrays["place"][:, v]
+        n = self._arrays["layer"][0, 0]
+        rows = self._arrays["cotangents"][0, start : start + self._count * n]
+        e = self._arrays["cotangent_e"][line, : self._count]
+        far = Scaled.from_rows(rows.reshape(self._count, n), e)
+        return Scaled(far.array / self._count, far.exponent).normalised()
+
+    def _layer(self, layer: int) -> tuple[Scaled, Scaled, Scaled]:
+        """Weight gradient, bias gradient and delta of a layer, those of its maps joined."""
+        maps, delta = self._maps(layer), [self._delta(q, layer) for q, _ in self._maps(layer)]
+        weights = [outer_mean(delta[q], self._values(q, layer)) for q, m in maps if m.weights]
+        biases = [delta[q].mean_rows() for q, m in maps if m.bias]
+        counted = [delta[q] for q, m in maps if m.gradient]
+        return Scaled.joined(weights, 0), Scaled.joined(biases, 0), Scaled.joined(counted, 1)
+
+    def _step(self, step: int, drives: list[list[np.ndarray]]) -> tuple[Scaled, Scaled]:
+        """Gradients of U and of the inputs of a step."""
+        x, at = self._x(step), 0 if self._tied else step - 1
+        having = [q for q, m in self._maps(step) if m.inputs]
+        deltas = [self._delta(q, step) for q in having]
+        parts = [times(d, drives[q][at], 1 / self._count) for q, d in zip(having, deltas)]
+        return Scaled.joined([outer_mean(d, x) for d in deltas], 0), Scaled.total(parts)
+
+    @property
+    def _tied(self) -> bool:
+        return isinstance(self._net.model, RNN) and self._net.model.tied
+
     def gradients(self) -> Gradients:
         """All gradients of the network."""
         net, layers = self._net, range(1, self._layers + 1)
-        deltas = [self._delta(layer) for layer in layers]
-        weights = [outer_mean(d, self._values(layer)) for layer, d in zip(layers, deltas)]
-        biases = [d.mean_rows() for d in deltas]
-        far = times(deltas[0], net.weights[0], 1 / self._count)
+        weights, biases, deltas = map(list, zip(*(self._layer(layer) for layer in layers)))
+        far = self._far()
         if not isinstance(net.model, RNN):
             return Gradients(net.model, weights, biases, deltas, inputs=far)
-        drives, inputs = net.given().input_weights[0], None
-        input_weights: list[Scaled] = []
-        if drives:
-            input_weights = [outer_mean(d, self._x(step)) for step, d in zip(layers, deltas)]
-            inputs = [
-                times(d, drives[0 if net.model.tied else i], 1 / self._count)
-                for i, d in enumerate(deltas)
-            ]
+        inputs: Any = None
+        gradient_u: Any = None
+        if net.input_weights is not None:
+            drives = net.given().input_weights
+            gradient_u, inputs = map(list, zip(*(self._step(step, drives) for step in layers)))
         if net.model.tied:
             weights, biases = [Scaled.total(weights)], [Scaled.total(biases)]
-        gradient_u: Any = None
-        if drives:
-            gradient_u = Scaled.total(input_weights) if net.model.tied else input_weights
+            gradient_u = None if inputs is None else Scaled.total(gradient_u)
         return Gradients(
             net.model, weights, biases, deltas, inputs=inputs, input_weights=gradient_u,
             initial_state=far,

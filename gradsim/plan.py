@@ -12,11 +12,11 @@ import numpy as np
 
 from gradsim import _rows
 from gradsim._layout import layout
-from gradsim.cells import cells
+from gradsim.cells import cells, table_of
 from gradsim.examples import Inputs, Targets
 from gradsim.initializers import initializers
 from gradsim.models import MLP, RNN
-from gradsim.tape import Table, trace
+from gradsim.tape import Table
 from gradsim.workspace import Shapes, work_shapes
 
 Model = MLP | RNN
@@ -82,8 +82,9 @@ def structure(model: Model) -> tuple:
     distribution = initializers[model.init].distribution
     if isinstance(model, RNN):
         inputs = model.input_width if model.sigma_u > 0 else 0
-        return ("RNN", model.width, inputs, model.tied, model.cell, distribution)
-    return ("MLP", model.width, *model.ends, model.cell, distribution)
+        memory = cells[model.cell].memory
+        return ("RNN", model.width, inputs, model.tied, table_of(model), distribution, memory)
+    return ("MLP", model.width, *model.ends, table_of(model), distribution)
 
 
 def forward_key(model: Model) -> tuple:
@@ -91,7 +92,7 @@ def forward_key(model: Model) -> tuple:
     key: tuple = (model.activation, model.slope, model.init, model.sigma_w, model.sigma_b)
     if isinstance(model, RNN):
         key += (model.sigma_u, model.initial_state)
-    return key
+    return (*key, *table_of(model).numbers(model))
 
 
 def build(
@@ -118,8 +119,8 @@ def _blocks(
     for i in members:
         families.setdefault(forward_key(models[i]), []).append(i)
     layers = max(models[i].depth for i in members)
-    table = trace(cells[models[members[0]].cell].function)
-    values = len(table.states) + len(table.saved) + table.maps
+    table = table_of(models[members[0]])
+    values = len(table.states) + len(table.saved) + table.maps + table.norms
     row = layers * max(widths_of(models[members[0]], layers)) * options.dtype.itemsize * values
     count = max(1, int(BLOCK_BYTES // (row * examples)))
     chosen = list(families.values())
@@ -155,7 +156,7 @@ class Group:
         self.forward = [self.heads[int(np.argmax(self.source == c))] for c in range(len(keys))]
         self.depths = np.array([m.depth for m in self.heads], np.int64)
         self.layers = int(self.depths.max())
-        self.table: Table = trace(cells[self.first.cell].function)
+        self.table: Table = table_of(self.first)
         self.widths = widths_of(self.first, self.layers)
         self.recurrent = isinstance(self.first, RNN)
         self.n_out = self.widths[-1] if isinstance(self.first, RNN) else self.first.ends[1]

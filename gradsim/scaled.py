@@ -49,6 +49,13 @@ class Scaled:
             total += np.ldexp(part.array, max(part.exponent - top, -5000))
         return cls(total, top).normalised()
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Scaled]", axis: int) -> "Scaled":
+        """Arrays one after another along an axis, at the largest of their exponents."""
+        top = max((p.exponent for p in parts if np.any(p.array)), default=0)
+        arrays = [np.ldexp(p.array, max(p.exponent - top, -5000)) for p in parts]
+        return cls(np.concatenate(arrays, axis=axis), top)
+
     def normalised(self) -> "Scaled":
         """The same array with its largest magnitude in [0.5, 1)."""
         k = int(np.frexp(np.max(np.abs(self.array), initial=0.0))[1])

@@ -1,8 +1,8 @@
 """Recording a cell: plain arithmetic becomes a short table of operations.
 
 A cell is a function ``cell(t, h, phi)`` that returns the next state.  :func:`trace` runs it once
-on symbols and returns the table that the engine interprets; :class:`Eager` runs the same function
-on NumPy arrays, which is an oracle for values and (with complex arrays) for derivatives.
+on symbols and returns the table that the engine interprets; :class:`gradsim.eager.Eager` runs the
+same function on NumPy arrays.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,19 +10,79 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from gradsim.activations import activations
 from gradsim.kernels import ops
 from gradsim.kernels.draws import STREAMS
 
 PHI = "phi"  # stands for the activation of the row
 
-# Affine maps of a cell in the order of recording, and the streams of their W, U and b.
+# Affine maps by name, and the streams of their W, U and b; a map without a name takes the first
+# of W and V that is free.
 MATRICES = {
     "W": (STREAMS["W"], STREAMS["U"], STREAMS["b"]),
     "V": (STREAMS["V"], STREAMS["U_V"], STREAMS["b_V"]),
+    **{gate: tuple(STREAMS[f"{p}_{gate}"] for p in "WUb") for gate in "ifgorzn"},
+    "hn": (STREAMS["W_n"], -1, STREAMS["b_hn"]),  # the recurrent part of GRU's candidate
 }
+UNNAMED = ("W", "V")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A number of the model in a cell's arithmetic: one value per condition."""
+
+    of: Callable[[Any], float]
+    in_bias: bool = False  # part of the biases of a network whose arrays are given
+
+    def value(self, model: Any, given: bool = False) -> float:
+        """The number for one model."""
+        return 0.0 if given and self.in_bias else float(self.of(model))
+
+    def _with(self, function: Callable[[float], float]) -> "Field":
+        return Field(lambda model: function(self.of(model)), self.in_bias)
+
+    def __neg__(self) -> "Field":
+        """Negative."""
+        return self._with(lambda x: -x)
+
+    def __rsub__(self, other: float) -> "Field":
+        """Difference from a number."""
+        return self._with(lambda x: other - x)
+
+    def __mul__(self, other: Any) -> Any:
+        """Product with a number, or with a value of the cell."""
+        return other * self if isinstance(other, Value) else self._with(lambda x: other * x)
+
+    __rmul__ = __mul__
+
+
+Constant = float | Field
+
+
+@dataclass(frozen=True)
+class Map:
+    """An affine map of a cell: name, and which of W, U and b it has.
+
+    ``gradient`` says whether its pre-activation counts in delta.
+    """
+
+    name: str
+    weights: bool = True
+    inputs: bool = True
+    bias: bool = True
+    gradient: bool = True
+
+    @property
+    def flags(self) -> int:
+        """Bits for the engine."""
+        parts = (self.weights, self.inputs, self.bias, self.gradient)
+        return sum(flag * bit for flag, bit in zip(parts, ops.FLAGS))
+
+    @property
+    def streams(self) -> tuple[int, int, int]:
+        """Streams of W, U and b; -1 for what it has not."""
+        parts = (self.weights, self.inputs, self.bias)
+        return tuple(s if has else -1 for s, has in zip(MATRICES[self.name], parts))  # type: ignore
 
 
 @dataclass(frozen=True)
@@ -34,7 +94,7 @@ class Table:
     ops
         Rows (code, in1, in2, out, aux, accumulate1, accumulate2, slot).
     constants
-        (scale, shift) of each `AFFINE` operation.
+        (scale, shift) of each `AFFINE` operation, (eps, 0) of each normalisation.
     states
         (value read, value written) of each state.
     values
@@ -42,18 +102,54 @@ class Table:
     saved
         Values, other than states, that the backward pass reads.
     matrices
-        Names of the affine maps.
-    maps
-        Number of activations.
+        The affine maps.
+    maps, norms
+        Number of activations and of normalisations.
+    below
+        Whether each value has the width of the layer below.
     """
 
     ops: tuple[tuple[int, ...], ...]
-    constants: tuple[tuple[float, float], ...]
+    constants: tuple[tuple[Constant, Constant], ...]
     states: tuple[tuple[int, int], ...]
     values: int
     saved: tuple[int, ...]
-    matrices: tuple[str, ...]
+    matrices: tuple[Map, ...]
     maps: int
+    norms: int
+    below: tuple[bool, ...]
+
+    @property
+    def lead(self) -> int:
+        """Operations before the first affine map: an output layer runs them too."""
+        return [row[0] for row in self.ops].index(ops.LINEAR)
+
+
+    def numbers(self, model: Any, given: bool = False) -> tuple[float, ...]:
+        """Scales and shifts, in turn, for one model; 0 for what ``given`` biases hold already."""
+        flat = [number for pair in self.constants for number in pair]
+        return tuple(n.value(model, given) if isinstance(n, Field) else n for n in flat)
+
+    @property
+    def bias_shifts(self) -> dict[int, Field]:
+        """Numbers of the model that are part of the bias of an affine map, by map."""
+        made = {row[3]: row[4] for row in self.ops if row[0] == ops.LINEAR}
+        shifts = {}
+        for code, x, _, _, constant, *_ in self.ops:
+            shift = self.constants[constant][1] if code == ops.AFFINE else 0.0
+            if isinstance(shift, Field) and shift.in_bias:
+                shifts[made[x]] = shift
+        return shifts
+
+    @property
+    def mixes_widths(self) -> bool:
+        """Whether a value as wide as the layer below meets, or becomes, one of this layer."""
+        meet = any(
+            len({self.below[v] for v in row[1:3] if v >= 0}) > 1
+            for row in self.ops
+            if row[0] in (ops.ADD, ops.MULTIPLY)
+        )
+        return meet or any(self.below[written] for _, written in self.states)
 
 
 class Value:
@@ -62,61 +158,118 @@ class Value:
     def __init__(self, tape: "Recorder", index: int) -> None:
         self._tape, self.index = tape, index
 
-    def __add__(self, other: "Value | float") -> "Value":
+    def __add__(self, other: "Value | Constant") -> "Value":
         """Elementwise sum."""
         if isinstance(other, Value):
             return self._tape.record(ops.ADD, self, other)
-        return self._tape.affine(self, 1.0, float(other))
+        return self._tape.affine(self, 1.0, _number(other))
 
-    def __mul__(self, other: "Value | float") -> "Value":
+    def __mul__(self, other: "Value | Constant") -> "Value":
         """Elementwise product."""
         if isinstance(other, Value):
             return self._tape.record(ops.MULTIPLY, self, other)
-        return self._tape.affine(self, float(other), 0.0)
+        return self._tape.affine(self, _number(other), 0.0)
 
     def __neg__(self) -> "Value":
         """Elementwise negative."""
         return self._tape.affine(self, -1.0, 0.0)
 
-    def __sub__(self, other: "Value | float") -> "Value":
+    def __sub__(self, other: "Value | Constant") -> "Value":
         """Elementwise difference."""
         return self + (-other)
 
-    def __rsub__(self, other: float) -> "Value":
+    def __rsub__(self, other: Constant) -> "Value":
         """Elementwise difference from a number."""
-        return self._tape.affine(self, -1.0, float(other))
+        return self._tape.affine(self, -1.0, _number(other))
 
     __radd__ = __add__
     __rmul__ = __mul__
 
 
-class Recorder:
-    """The ``t`` of a cell while it is recorded."""
+def _number(value: Any) -> Constant:
+    return value if isinstance(value, Field) else float(value)
 
-    def __init__(self, states: int) -> None:
+
+class Recorder:
+    """The ``t`` of a cell while it is recorded.
+
+    Parameters
+    ----------
+    states
+        Number of states that the cell reads.
+    norm, placement
+        Normalisation of the model, and where in the cell it has its place.
+    """
+
+    def __init__(self, states: int, norm: str | None = None, placement: str = "pre") -> None:
         self.rows: list[list[int]] = []
-        self.constants: list[tuple[float, float]] = []
-        self.matrices: list[str] = []
-        self.maps = 0
-        self.values = states
+        self.constants: list[tuple[Constant, Constant]] = []
+        self.matrices: list[Map] = []
+        self.maps = self.norms = 0
+        self.below = [True] * states
+        self._norm, self._placement = norm, placement
+
+    @property
+    def values(self) -> int:
+        """Number of values so far."""
+        return len(self.below)
 
     def record(self, code: int, x: Value, y: Value | None = None, aux: int = 0) -> Value:
         """Append one operation and return its result."""
+        for operand in (x, y):
+            if operand is not None and (not isinstance(operand, Value) or operand._tape is not self):
+                raise TypeError(f"a cell must compute with its own values, got {operand!r}")
         slot = 0
         if code == ops.MAP:
             slot, self.maps = self.maps, self.maps + 1
+        elif code in (ops.LAYER_NORM, ops.BATCH_NORM):
+            slot, self.norms = self.norms, self.norms + 1
+        elif code == ops.LINEAR:
+            slot = self.matrices[aux].flags
         second = -1 if y is None else y.index
         self.rows.append([code, x.index, second, self.values, aux, 0, 0, slot])
-        self.values += 1
+        sides = [self.below[v.index] for v in (x, y) if v is not None]
+        self.below.append(all(sides) and (code != ops.LINEAR or not self.matrices[aux].weights))
         return Value(self, self.values - 1)
 
-    def linear(self, x: Value) -> Value:
-        """W x + b with a matrix of its own; in an RNN also + U x_t."""
-        names = list(MATRICES)
-        if len(self.matrices) == len(names):
-            raise ValueError(f"a cell must have at most {len(names)} affine maps")
-        self.matrices.append(names[len(self.matrices)])
+    def linear(self, x: Value, name: str | None = None, **parts: bool) -> Value:
+        """W x + U x_t + b with matrices of its own, x_t being the input of an RNN's step.
+
+        ``name`` chooses the random numbers (the keys of `MATRICES`); ``parts`` leaves out
+        ``inputs`` (U x_t), ``bias`` (b), or its ``gradient`` from delta.
+        """
+        taken = [m.name for m in self.matrices]
+        free = [n for n in (UNNAMED if name is None else MATRICES) if n not in taken]
+        if name is None and not free:
+            raise ValueError(
+                f"a cell must have at most {len(UNNAMED)} affine maps without a name, or name "
+                f"them: t.linear(h, name) with a name of {list(MATRICES)}"
+            )
+        if name is not None and name not in free:
+            raise ValueError(f"t.linear(name={name!r}): name must be one of {free}")
+        self.matrices.append(Map(name or free[0], **parts))
         return self.record(ops.LINEAR, x, aux=len(self.matrices) - 1)
+
+    def drive(self, x: Value, name: str) -> Value:
+        """X + U x_t + b: an affine map without W."""
+        return self.linear(x, name, weights=False)
+
+    def norm(self, x: Value, placement: str = "pre") -> Value:
+        """The model's normalisation, where it is placed here: "pre" or "post" activation."""
+        if self._norm is None or placement != self._placement:
+            return x
+        self.constants.append((Field(lambda model: model.norm_eps), 0.0))
+        code = ops.LAYER_NORM if self._norm == "layer" else ops.BATCH_NORM
+        return self.record(code, x, aux=len(self.constants) - 1)
+
+    @property
+    def alpha(self) -> Field:
+        """Scale of a residual branch."""
+        return Field(lambda model: model.alpha)
+
+    def field(self, name: str, in_bias: bool = False) -> Field:
+        """A number of the model: its field of that name."""
+        return Field(lambda model: float(getattr(model, name)), in_bias)
 
     def map(self, phi: str, x: Value) -> Value:
         """phi(x), with the model's activation or one of the registry by name."""
@@ -130,28 +283,34 @@ class Recorder:
         """Hyperbolic tangent."""
         return self.map("tanh", x)
 
-    def affine(self, x: Value, scale: float, shift: float) -> Value:
+    def affine(self, x: Value, scale: Constant, shift: Constant) -> Value:
         """Scale * x + shift for constants of the cell."""
         self.constants.append((scale, shift))
         return self.record(ops.AFFINE, x, aux=len(self.constants) - 1)
 
 
 @lru_cache
-def trace(cell: Callable[..., Any], states: int = 1) -> Table:
-    """Record a cell.
+def trace(
+    cell: Callable[..., Any], states: int = 1, norm: str | None = None, placement: str = "pre"
+) -> Table:
+    """Record a cell that reads ``states`` states, with the normalisation of its model.
 
     Raises
     ------
     ValueError
-        If the cell returns another number of states than it reads, or never uses one of them.
+        If the cell returns another number of states than it reads, never uses one of them, or has
+        no affine map.
     """
-    recorder = Recorder(states)
+    recorder = Recorder(states, norm, placement)
     read = [Value(recorder, i) for i in range(states)]
     result = cell(recorder, *read, PHI)
     written = list(result) if isinstance(result, tuple) else [result]
     if len(written) != states:
         raise ValueError(f"cell must return {states} states, got {len(written)}")
     indices: list[int] = []
+    for value in written:
+        if not isinstance(value, Value):
+            raise TypeError(f"cell must return values made of its states, got {value!r}")
     for value in written:  # every state written is a result of its own
         if value.index < states or value.index in indices:
             value = recorder.affine(value, 1.0, 0.0)
@@ -161,6 +320,8 @@ def trace(cell: Callable[..., Any], states: int = 1) -> Table:
     for i in range(states):
         if i not in used:
             raise ValueError(f"cell must use its state number {i}")
+    if not recorder.matrices:
+        raise ValueError("cell must have an affine map, t.linear(h)")
     return Table(
         ops=tuple(map(tuple, rows)),
         constants=tuple(recorder.constants),
@@ -169,6 +330,8 @@ def trace(cell: Callable[..., Any], states: int = 1) -> Table:
         saved=_saved(rows, states, indices),
         matrices=tuple(recorder.matrices),
         maps=recorder.maps,
+        norms=recorder.norms,
+        below=tuple(recorder.below),
     )
 
 
@@ -193,51 +356,11 @@ def _mark_accumulation(rows: list[list[int]], results: Sequence[int]) -> list[li
 
 
 def _saved(rows: list[list[int]], states: int, results: Sequence[int]) -> tuple[int, ...]:
-    """Values other than states that the backward pass reads: operands of maps and products."""
+    """Values other than states that the backward pass reads."""
     read: set[int] = set()
-    for code, first, second, *_ in rows:
+    for code, first, second, out, *_ in rows:
         if code in (ops.LINEAR, ops.MULTIPLY):
             read |= {first, second}
+        elif code in (ops.LAYER_NORM, ops.BATCH_NORM):
+            read.add(out)
     return tuple(sorted(v for v in read if v >= states and v not in results))
-
-
-class Eager:
-    """The ``t`` of a cell on NumPy arrays (…, unit): the oracle of the engine.
-
-    Parameters
-    ----------
-    weights, biases
-        One matrix (unit, input) and one bias (unit,) per affine map, in the order of recording.
-    drives
-        What an RNN adds to each map: U x_t (…, unit), or None.
-    slope
-        Slope of leaky_relu.
-    """
-
-    def __init__(
-        self,
-        weights: Sequence[np.ndarray],
-        biases: Sequence[np.ndarray],
-        drives: Sequence[np.ndarray] | None = None,
-        slope: float = 0.01,
-    ) -> None:
-        self._weights, self._biases, self._drives = weights, biases, drives
-        self._slope, self._next = slope, 0
-
-    def linear(self, x: np.ndarray) -> np.ndarray:
-        """Affine map number `_next`."""
-        i, self._next = self._next, self._next + 1
-        z = x @ self._weights[i].T + self._biases[i]
-        return z if self._drives is None else z + self._drives[i]
-
-    def map(self, phi: str, x: np.ndarray) -> np.ndarray:
-        """phi(x) by its NumPy form."""
-        return activations[phi].value(x, self._slope)
-
-    def sigmoid(self, x: np.ndarray) -> np.ndarray:
-        """Logistic function."""
-        return self.map("sigmoid", x)
-
-    def tanh(self, x: np.ndarray) -> np.ndarray:
-        """Hyperbolic tangent."""
-        return self.map("tanh", x)

@@ -22,6 +22,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
     rows, head_rows, heads = group.row_count, group.head_rows, len(group.heads)
     widest, n_in, values = group.widest, group.n_in, group.table.values
     backward = scalars["gradient"]
+    conditions, norms = len(group.forward), group.table.norms * (layers + 1)
     kept = maps * heads * layers if scalars["keep_delta"] else 0
     widest_in = max(widest, n_in)
     batch = sizes.batch * (widest + widest_in) + scalars["outer_tile"] * (
@@ -65,6 +66,9 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "drive": (1, b_count * widest if n_in else 0),
         "push": (1, b_count * widest),
         "scratch": (1, widest_in),
+        "norm": (norms, max(rows, conditions * widest)),
+        "norm_e": (norms, max(rows, conditions)),
+        "work": (3, widest),
         "batch": (1, batch if backward and sizes.batch > 0 else 0),
         "input_cotangents": (head_rows if n_in else 0, n_in),
     }
@@ -164,7 +168,7 @@ class Results:
         signal = 6 * seeds if p["signal"] else 0
         shapes = {
             "layered": (6 * lines, p["layers"]),
-            "state_norm": (lines if p["recurrent"] else 0, p["layers"] + 1),
+            "state_norm": (p["cells"] * lines, p["layers"] + 1),
             "scalar": (3 * seeds, self.entries),
             "layer_signal": (signal * p["conditions"], p["layers"]),
             "head_signal": (signal, p["heads"]),
@@ -176,9 +180,9 @@ class Results:
         """Results (seed, entry, layer) of one layered variable."""
         return self.arrays["layered"].reshape(6, self.seeds, self.entries, -1)[variable]
 
-    def states(self) -> np.ndarray:
-        """Norms (seed, entry, step 0..T) of dC/dh."""
-        return self.arrays["state_norm"].reshape(self.seeds, self.entries, -1)
+    def states(self, q: int) -> np.ndarray:
+        """Norms (seed, entry, step 0..T) of the gradient of h (0), c (1) or both (2)."""
+        return self.arrays["state_norm"].reshape(-1, self.seeds, self.entries, self._item.scalars["layers"] + 1)[q]
 
     def scalar(self, variable: int) -> np.ndarray:
         """Results (seed, entry) without layers."""

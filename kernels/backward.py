@@ -17,7 +17,8 @@ from .measure import (
     never_zero,
     write_layer,
 )  # fmt: skip
-from .norms import lift_row
+from .normalize import normalize_vjp
+from .norms import EMPTY, lift_row
 from .products import INPUT as U
 from .products import RECURRENT as W
 from .products import backward_product
@@ -59,10 +60,11 @@ def run_backward(x, like, s, seeds, key, seed):
         if x.recurrent:
             enter(x, like, layer, s)
         clear_layer(x, heads)
+        _empty_heads(x, inner, heads)
         for i in range(x.ops.rows - 1, -1, -1):
             op = ints(x.ops)[i]
             if op[0] != ops.LINEAR:
-                _elementwise(x, like, op, layer, inner)
+                _elementwise(x, like, i, layer, heads if i < x.lead else inner)
                 continue
             if inner > 0:
                 delta_rows(x, like, i, layer, 0, inner, 0)
@@ -81,17 +83,32 @@ def run_backward(x, like, s, seeds, key, seed):
 
 
 @jit(internal=True)
-def _elementwise(x, like, op, layer, inner):
-    """Vector-Jacobian product of one operation that is not an affine map."""
-    count, n = inner * x.examples, ints(x.layer)[WIDTH, layer]
+def _empty_heads(x, inner, heads):
+    """Heads that end in this layer run a part of the cell: nothing is handed to the other values."""
+    for v in range(x.place.columns):
+        exponent = ints(x.cotangent_e)[ints(x.place)[1, v]]
+        for k in range(inner * x.examples, heads * x.examples):
+            exponent[k] = EMPTY
+
+
+@jit(internal=True)
+def _elementwise(x, like, i, layer, heads):
+    """Vector-Jacobian product of operation i, which is not an affine map."""
+    op = ints(x.ops)[i]
+    count, n = heads * x.examples, value_width(x, op[3], layer)
     co, eo = cotangent(x, like, op[3], count, n)
     ci, ei = cotangent(x, like, op[1], count, n)
     tmp, rows, index = reals(x.scratch, like), ints(x.row)[0], ints(x.index)
     if op[0] == ops.MAP:
-        ops.map_vjp(slopes_of(x, like, op[7], layer), rows, co, eo, ci, ei, op[5], tmp)
+        ops.map_vjp(slopes_of(x, like, op[7], layer, n), rows, co, eo, ci, ei, op[5], tmp)
     elif op[0] == ops.AFFINE:
-        scale = co.dtype.type(floats(x.constants)[op[4], 0])
-        ops.scale_vjp(scale, co, eo, ci, ei, op[5], tmp)
+        for h in range(heads):
+            line = op[4] * x.conditions + ints(x.head)[SOURCE, h]
+            scale = co.dtype.type(floats(x.constants)[line, 0])
+            part = (h * x.examples, (h + 1) * x.examples)
+            ops.scale_vjp(scale, co, eo, ci, ei, op[5], tmp, part)
+    elif op[0] >= ops.LAYER_NORM:
+        normalize_vjp(x, like, i, layer, heads)
     else:
         cj, ej = cotangent(x, like, op[2], count, n)
         if op[0] == ops.ADD:
@@ -110,6 +127,13 @@ def _linear(x, like, op, layer, inner, key, seed):
     m, count, widths = op[4], inner * x.examples, ints(x.layer)[WIDTH]
     d, ed = cotangent(x, like, op[3], count, widths[layer])
     n_in, at = value_width(x, op[1], layer), address(x.cotangents, like, ints(x.place)[0, op[3]])
+    if x.n_in > 0 and op[7] & ops.HAS_U:
+        backward_product(x, like, U, m, layer, at, count, d.shape[1], key, seed)
+        _input_linear(x, like, m, d, ed)
+    if not op[7] & ops.HAS_W:
+        ci, ei = cotangent(x, like, op[1], count, n_in)
+        ops.pass_vjp(d, ed, ci, ei, op[5])
+        return
     backward_product(x, like, W, m, layer, at, count, d.shape[1], key, seed)
     product = block(x.product, like, 0, count, n_in)
     ci, ei = cotangent(x, like, op[1], count, n_in)
@@ -118,9 +142,6 @@ def _linear(x, like, op, layer, inner, key, seed):
         i = m * x.conditions + ints(x.head)[SOURCE, k // x.examples]
         e, factor = ed[k] + scale_e[i, layer], d.dtype.type(scale[i, layer])
         ei[k] = ops.scale_row_vjp(product, ci, k, factor, e, ei[k], op[5], tmp)
-    if x.n_in > 0:
-        backward_product(x, like, U, m, layer, at, count, d.shape[1], key, seed)
-        _input_linear(x, like, m, d, ed)
 
 
 @jit(internal=True)
@@ -136,7 +157,7 @@ def _input_linear(x, like, m, d, ed):
         c = ints(x.head)[SOURCE, k // x.examples]
         e = ed[k] + ints(x.condition)[DRIVE_E, c]
         factor = d.dtype.type(floats(x.condition_f)[DRIVE, c])
-        ei[k] = ops.scale_row_vjp(product, ci, k, factor, e, ei[k], m < x.last_map, tmp)
+        ei[k] = ops.scale_row_vjp(product, ci, k, factor, e, ei[k], m < x.last_drive, tmp)
 
 
 @jit(internal=True)
@@ -190,9 +211,9 @@ def _underflowed(x, like, layer, inner, k):
         if op[0] == ops.MAP:
             c = ints(x.head)[SOURCE, k // x.examples]
             code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
-            n = ints(x.layer)[WIDTH, layer]
+            n = value_width(x, op[3], layer)
             rows, _ = cotangent(x, like, op[3], inner * x.examples, n)
-            slopes = slopes_of(x, like, op[7], layer)
+            slopes = slopes_of(x, like, op[7], layer, n)
             if ops.underflowed(slopes, ints(x.row)[0, k], rows, k, never_zero(code)):
                 return True
     return False

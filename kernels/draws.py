@@ -11,6 +11,9 @@ from .program import MADE, address, block, floats, ints, reals, view
 STREAMS = {
     "W": 0, "U": 1, "V": 2, "b": 3, "x": 4, "y": 5, "v": 6, "h0": 7, "c0": 8, "U_V": 9, "b_V": 10,
 }  # fmt: skip
+for _k, _gate in enumerate("ifgorzn"):
+    STREAMS |= {f"{part}_{_gate}": 11 + 3 * _k + q for q, part in enumerate("WUb")}
+STREAMS["b_hn"] = 32
 GIVEN, NORMAL, CLASS, BERNOULLI, VECTOR = range(5)  # kinds of targets; VECTOR: v of v . a
 _X, _Y, _V, _H0 = STREAMS["x"], STREAMS["y"], STREAMS["v"], STREAMS["h0"]
 
@@ -28,7 +31,7 @@ def fill(x, like, at, count, uniform, start, layer, stream, key, seed):
 @jit(internal=True)
 def draw_bias(x, like, m, layer, key, seed):
     """Standard biases of affine map m, unless they are given or nowhere used."""
-    if x.biased and not x.given:
+    if x.biased and not x.given and ints(x.streams)[m, 2] >= 0:
         count, at = ints(x.layer)[MADE, max(layer, 1)], address(x.bias, like, m * x.widest)
         fill(x, like, at, count, 0, 0, layer, ints(x.streams)[m, 2], key, seed)
 

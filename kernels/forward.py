@@ -8,6 +8,7 @@ from .activations import HOMOGENEOUS, largest_bits
 from .draws import draw_bias
 from .heads import run_heads
 from .measure import EXTRA
+from .normalize import normalize
 from .norms import EMPTY, is_finite, power, rescale_row, row_square
 from .products import INPUT, RECURRENT, forward_product
 from .program import (  # fmt: skip
@@ -43,12 +44,12 @@ def run_forward(x, like, s, seeds, key, seed):
             return
         ints(x.ticks)[0, 0] += 1
         whole = x.recurrent or ints(x.layer)[ACTIVE, layer + 1] > 0
-        for i in range(x.ops.rows if whole else 1):  # output layer: the first affine map alone
+        for i in range(x.ops.rows if whole else x.lead + 1):  # outputs: the first affine map
             op = ints(x.ops)[i]
             if op[0] == ops.LINEAR:
                 _linear(x, like, op, layer, s, seeds, key, seed)
             else:
-                _elementwise(x, like, op, layer)
+                _elementwise(x, like, i, layer)
         if whole:
             for q in range(x.states.rows):
                 _note_norms(x, like, ints(x.states)[q, 1], layer)
@@ -88,26 +89,40 @@ def _note_norms(x, like, v, layer):
 
 
 @jit(internal=True)
-def _elementwise(x, like, op, layer):
-    """One operation of the table that is not an affine map, for all rows of a layer."""
+def _elementwise(x, like, i, layer):
+    """Operation i of the table, which is not an affine map, for all rows of a layer."""
+    op = ints(x.ops)[i]
     a, ea = value(x, like, op[1], layer), exponent_of_value(x, op[1], layer)
     out, eo = value(x, like, op[3], layer), exponent_of_value(x, op[3], layer)
     if op[0] == ops.MAP:
-        slopes = slopes_of(x, like, op[7], layer)
+        slopes = slopes_of(x, like, op[7], layer, out.shape[1])
         for c in range(x.conditions):
             code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
-            rows = (c * x.examples, (c + 1) * x.examples)
+            rows = _rows_of(x, c)
             _note_overflow(x, code, a, ea, rows, layer)
             ops.map_forward(code, floats(x.condition_f)[SLOPE, c], a, ea, out, eo, slopes, rows)
     elif op[0] == ops.AFFINE:
-        scale, shift = floats(x.constants)[op[4], 0], floats(x.constants)[op[4], 1]
-        ops.shift_forward(a, ea, a.dtype.type(scale), a.dtype.type(shift), out, eo)
+        for c in range(x.conditions):
+            constant, rows = floats(x.constants)[op[4] * x.conditions + c], _rows_of(x, c)
+            scale, shift = a.dtype.type(constant[0]), a.dtype.type(constant[1])
+            ops.shift_forward(a, ea, scale, shift, out, eo, rows)
+    elif op[0] >= ops.LAYER_NORM:
+        normalize(x, like, i, layer)
+        for r in range(x.rows):
+            if ints(x.bad)[0, r] == 0 and not is_finite(largest_bits(out, r), a.itemsize == 4):
+                ints(x.bad)[0, r] = layer
     else:
         b, eb = value(x, like, op[2], layer), exponent_of_value(x, op[2], layer)
         if op[0] == ops.ADD:
             ops.add_forward(a, ea, b, eb, out, eo)
         else:
             ops.multiply_forward(a, ea, b, eb, out, eo)
+
+
+@jit(inline=True)
+def _rows_of(x, c):
+    """First row of condition c, and the one after its last."""
+    return c * x.examples, (c + 1) * x.examples
 
 
 @jit(internal=True)
@@ -124,22 +139,24 @@ def _note_overflow(x, code, z, ez, rows, layer):
 def _linear(x, like, op, layer, s, seeds, key, seed):
     """Affine map of the cell: one product for all rows, then scale, bias and input drive."""
     m, a = op[4], address(x.store, like, ints(x.address)[op[1], layer])
-    if op[1] >= x.states.rows:
+    has_w = op[7] & ops.HAS_W
+    if op[1] >= x.states.rows and has_w:
         _note_norms(x, like, op[1], layer)
     n, again = ints(x.layer)[WIDTH, layer], x.tied and layer > 1
     squares = 1 if x.signal and not again else 0
     if squares:
         _set_counts(x, m, n)
-    forward_product(
-        x, like, RECURRENT, m, layer, a, x.rows, x.product.at, again, 2 * squares, key, seed
-    )
+    if has_w:
+        forward_product(
+            x, like, RECURRENT, m, layer, a, x.rows, x.product.at, again, 2 * squares, key, seed
+        )
     if not x.tied:
         draw_bias(x, like, m, layer, key, seed)
     if not x.recurrent and m == 0:  # an output layer is the cell's first affine map alone
         run_heads(x, like, layer, s, seeds)
         if ints(x.layer)[ACTIVE, layer + 1] == 0:
             return
-    if x.n_in > 0:
+    if x.n_in > 0 and op[7] & ops.HAS_U:
         inputs = address(x.x, like, (layer - 1) * x.examples * x.n_in)
         forward_product(
             x, like, INPUT, m, layer, inputs, x.examples, x.drive.at, again, squares, key, seed
@@ -159,33 +176,36 @@ def _set_counts(x, m, hidden):
 @jit(internal=True)
 def _affine(x, like, op, layer):
     """Z = scale * product + bias + drive for every row; notes the first non-finite layer."""
-    product = block(x.product, like, 0, x.rows, ints(x.layer)[MADE, layer])
+    made, product = ints(x.layer)[MADE, layer], value(x, like, op[1], layer)
+    if op[7] & ops.HAS_W:
+        product = block(x.product, like, 0, x.rows, made)
     ea = exponent_of_value(x, op[1], layer)
     z, ez = value(x, like, op[3], layer), exponent_of_value(x, op[3], layer)
     e_push = ints(x.batch_e)[EXTRA]
-    push = block(x.push, like, 0, x.examples if x.n_in > 0 else 1, z.shape[1])
+    fed = x.n_in > 0 and op[7] & ops.HAS_U
+    push = block(x.push, like, 0, x.examples if fed else 1, z.shape[1])
     for c in range(x.conditions):
         line = op[4] * x.conditions + c
         scale = z.dtype.type(floats(x.scale)[line, layer])
-        _set_push(x, like, op[4], c, layer, push, e_push)
+        _set_push(x, like, op, c, layer, push, e_push)
         for b in range(x.examples):
             r = c * x.examples + b
             e = ea[r] + ints(x.scale_e)[line, layer]
-            j = b if x.n_in > 0 else 0
+            j = b if fed else 0
             ez[r], top = ops.affine_row(product, z, r, scale, e, push, j, e_push[j])
             if ints(x.bad)[0, r] == 0 and not is_finite(top, z.itemsize == 4):
                 ints(x.bad)[0, r] = layer
 
 
 @jit(internal=True)
-def _set_push(x, like, m, c, layer, push, e_push):
+def _set_push(x, like, op, c, layer, push, e_push):
     """Bias and input drive of condition c, one row an example, and their exponents (examples,)."""
-    real = push.dtype.type
+    m, real = op[4], push.dtype.type
     bias, bias_e = floats(x.condition_f)[BIAS, c], ints(x.condition)[BIAS_E, c]
-    if bias == 0.0:
-        bias_e = np.int64(EMPTY)
+    if bias == 0.0 or not op[7] & ops.HAS_B:
+        bias, bias_e = 0.0, np.int64(EMPTY)
     standard = block(x.bias, like, _bias_start(x, m, layer), 1, push.shape[1])
-    if x.n_in == 0:
+    if x.n_in == 0 or not op[7] & ops.HAS_U:
         if bias != 0.0:
             for i in range(push.shape[1]):
                 push[0, i] = real(bias) * standard[0, i]

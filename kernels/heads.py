@@ -61,7 +61,7 @@ def run_heads(x, like, layer, s, seeds):
     """Output rows of the heads whose depth is this layer: cost, delta and signal."""
     active, head = ints(x.layer)[ACTIVE], ints(x.head)
     product = block(x.product, like, 0, x.rows, ints(x.layer)[MADE, layer])
-    exponent = exponent_of_value(x, 0, layer)
+    exponent = exponent_of_value(x, ints(x.ops)[x.lead, 1], layer)
     for h in range(active[layer + 1], active[layer]):
         for b in range(x.examples):
             k = h * x.examples + b

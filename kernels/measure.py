@@ -6,6 +6,7 @@ as logarithms when the layer is done.
 
 import numpy as np
 
+from . import ops
 from ._jit import jit, unit
 from .activations import HAS_ZERO_SLOPE, LEAKY_RELU, TABLE
 from .batch import common_rows, mean_square, outer_square, unit_rows
@@ -111,6 +112,7 @@ def delta_rows(x, like, i, layer, first, last, at_head):
     size, acc, acc_e = ints(x.batch_e)[SIZES], floats(x.acc), ints(x.acc_e)
     square, square_e, rows = floats(x.square)[line], ints(x.square_e)[line], ints(x.row)[0]
     alone = x.each or x.examples == 1
+    counted, has_w, has_u = op[7] & ops.IN_DELTA, op[7] & ops.HAS_W, op[7] & ops.HAS_U
     for h in range(first, last):
         for b in range(x.examples):
             k = h * x.examples + b
@@ -119,15 +121,16 @@ def delta_rows(x, like, i, layer, first, last, at_head):
             exponent += ed[j]
             ed[j] = rescale_row(d, j, top, ed[j])  # its product with W keeps all digits
             size[j] = exponent
-            _add(acc, acc_e, ROW_DELTA, k, mantissa, exponent)
-            if alone:
+            if counted:
+                _add(acc, acc_e, ROW_DELTA, k, mantissa, exponent)
+            if alone and has_w:
                 r = rows[k]
                 _add(acc, acc_e, ROW_WEIGHT, k, mantissa * square[r], exponent + square_e[r])
-            if alone and step >= 0:
+            if alone and has_u and step >= 0:
                 part = mantissa * floats(x.x_square)[step, b]
                 _add(acc, acc_e, ROW_INPUT_WEIGHT, k, part, exponent + ints(x.x_square_e)[step, b])
         if not alone:
-            _batch_rows(x, like, d, ed, h, first, a, line, step)
+            _batch_rows(x, like, op, d, ed, h, first, a, line, step)
 
 
 @jit(internal=True)
@@ -143,24 +146,26 @@ def _keep(x, like, m, layer, d, ed, first):
 
 
 @jit(internal=True)
-def _batch_rows(x, like, d, ed, h, first, a, line, step):
+def _batch_rows(x, like, op, d, ed, h, first, a, line, step):
     """Gather the squared norms of the gradients of one head's mean over examples."""
     count, lists, acc, acc_e = x.examples, ints(x.batch_e), floats(x.acc_mean), ints(x.acc_mean_e)
     rows_d, size, none = lists[ROWS, :count], lists[SIZES], lists[NONE, :count]
     for b in range(count):
         rows_d[b] = (h - first) * count + b
     share = 1.0 / count**2
-    scaled = block(x.batch, like, 0, count, d.shape[1])
-    top = common_rows(d, ed, size, none, rows_d, scaled)
-    mantissa, exponent = mean_square(
-        scaled, block(x.batch, like, count * d.shape[1], 1, d.shape[1])
-    )
-    _add(acc, acc_e, MEAN_BIAS, h, mantissa * share, exponent + top)
-    rows_a = ints(x.row)[0, h * count : (h + 1) * count]
-    ea, sa = ints(x.exponent)[line], ints(x.square_e)[line]
-    mantissa, exponent = outer_mean(x, like, d, ed, size, rows_d, a, ea, sa, rows_a)
-    _add(acc, acc_e, MEAN_WEIGHT, h, mantissa * share, exponent)
-    if step >= 0:
+    if op[7] & ops.IN_DELTA:
+        scaled = block(x.batch, like, 0, count, d.shape[1])
+        top = common_rows(d, ed, size, none, rows_d, scaled)
+        mantissa, exponent = mean_square(
+            scaled, block(x.batch, like, count * d.shape[1], 1, d.shape[1])
+        )
+        _add(acc, acc_e, MEAN_BIAS, h, mantissa * share, exponent + top)
+    if op[7] & ops.HAS_W:
+        rows_a = ints(x.row)[0, h * count : (h + 1) * count]
+        ea, sa = ints(x.exponent)[line], ints(x.square_e)[line]
+        mantissa, exponent = outer_mean(x, like, d, ed, size, rows_d, a, ea, sa, rows_a)
+        _add(acc, acc_e, MEAN_WEIGHT, h, mantissa * share, exponent)
+    if step >= 0 and op[7] & ops.HAS_U:
         inputs = block(x.x, like, step * count * x.n_in, count, x.n_in)
         ex, sx, rows_x = ints(x.x_e)[step], ints(x.x_square_e)[step], lists[COUNT, :count]
         mantissa, exponent = outer_mean(x, like, d, ed, size, rows_d, inputs, ex, sx, rows_x)
@@ -289,6 +294,7 @@ def _set_status(x, s, seeds, entries, e, status, layer):
             layered[(q * seeds + s) * entries + e, i] = np.nan
     for q in range(3):
         scalar[q * seeds + s, e] = np.nan
-    if x.recurrent:
+    slots = x.state_norm.rows // max(x.cells, 1)
+    for q in range(x.cells):
         for i in range(states.shape[1]):
-            states[s * entries + e, i] = np.nan
+            states[q * slots + s * entries + e, i] = np.nan

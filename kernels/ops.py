@@ -11,7 +11,9 @@ from .activations import largest_bits, map_row
 from .norms import EMPTY, NEARLY_EMPTY, add_row, power, rescale_row
 from .vecmath import bits
 
-LINEAR, MAP, ADD, MULTIPLY, AFFINE = range(5)
+LINEAR, MAP, ADD, MULTIPLY, AFFINE, LAYER_NORM, BATCH_NORM = range(7)
+# What an affine map has: W, U, b, and a place in delta.
+FLAGS = HAS_W, HAS_U, HAS_B, IN_DELTA = 1, 2, 4, 8
 
 
 @jit
@@ -99,9 +101,9 @@ def multiply_vjp(y, ey, src, co, eo, ci, ei, acc, tmp):
 
 
 @jit
-def shift_forward(x, ex, scale, shift, out, eo):
-    """Rows of out = scale * x + shift, for constants of the cell."""
-    for r in range(out.shape[0]):
+def shift_forward(x, ex, scale, shift, out, eo, rows):
+    """Rows (lo, hi) of out = scale * x + shift, for constants of the cell."""
+    for r in range(rows[0], rows[1]):
         e = ex[r] if shift == 0 else max(ex[r], 0)
         factor = scale * power(ex[r] - e, scale)
         offset = shift * power(-e, shift) if shift != 0 else shift
@@ -111,9 +113,9 @@ def shift_forward(x, ex, scale, shift, out, eo):
 
 
 @jit
-def scale_vjp(scale, co, eo, ci, ei, acc, tmp):
-    """Cotangent of x in scale * x + shift."""
-    for k in range(co.shape[0]):
+def scale_vjp(scale, co, eo, ci, ei, acc, tmp, rows):
+    """Cotangent of x in scale * x + shift, for backward rows (lo, hi)."""
+    for k in range(rows[0], rows[1]):
         for i in range(co.shape[1]):
             tmp[0, i] = scale * co[k, i]
         ei[k] = add_row(ci, k, ei[k] if acc else EMPTY, tmp, 0, eo[k])

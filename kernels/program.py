@@ -36,13 +36,16 @@ SCALARS = (
     "totals",  # the gradient of all weights of an RNN over its steps
     "keep_delta",  # store every delta (totals of tied weights, network export)
     "cost_slot",  # slopes that belong to an RNN's state, for cross-entropy; -1 without
-    "last_map",  # M - 1: the affine map that the backward pass meets first
+    "last_drive",  # the affine map with U that the backward pass meets first
+    "lead",  # operations before the first affine map: output layers run them too
+    "cells",  # states whose gradient norms are wanted: h, or h and c and both
     "x_given", "steps_of_x", "slices",  # slices of the targets: steps + 1, or 1
 )  # fmt: skip
 
 # Arrays of whole numbers, of float64 and of T, with their rows and columns.
 INTS = {
-    "ops": "operation; code, in1, in2, out, aux, acc1, acc2, slot",
+    "ops": "operation; code, in1, in2, out, aux, acc1, acc2, slot (flags of an affine map)",
+    "below": "1; value: whether it has the width of the layer below",
     "states": "state; value read, value written",
     "layer": "see WIDTH ...; L + 2",
     "address": "value; L + 1: where it starts in `store`",
@@ -78,10 +81,13 @@ INTS = {
     "counts": "1; 2",
     "status": "S * entries; status, layer",
     "ticks": "1; layers done",
+    "norm_e": "norm * (L + 1) + l; exponents of scales: of each row, or of each condition",
     "stop": "1; set to end the run",
 }
 FLOATS = {
-    "constants": "constant; scale, shift",
+    "constants": "constant * C + c; scale, shift",
+    "norm": "norm * (L + 1) + l; scales: of each row, or of each condition and unit",
+    "work": "3; widest",
     "condition_f": "see SLOPE ...; C",
     "scale": "map * C + c; L + 1",
     "head_f": "see OUTPUT_SLOPE ...; H",
@@ -95,7 +101,7 @@ FLOATS = {
     "cost": "1; H * B",
     "weight_square": "3 m + hidden, output, input rows; row count, squared norm of raw weights",
     "layered": "see measure.DELTA ...: (variable * S + s) * entries + e; L",
-    "state_norm": "s * entries + e; L + 1",
+    "state_norm": "(state * S + s) * entries + e; L + 1",
     "scalar": "variable * S + s; entries",
     "layer_signal": "(variable * S + s) * C + c; L",
     "head_signal": "variable * S + s; H",
@@ -236,8 +242,8 @@ def block(array, like, start, rows, columns):
 
 @jit(inline=True)
 def value_width(x, v, layer):
-    """Units of value v of a layer; the states that it reads are its input."""
-    return ints(x.layer)[WIDTH, layer - 1 if v < x.states.rows else layer]
+    """Units of value v of a layer; what precedes its affine maps is as wide as its input."""
+    return ints(x.layer)[WIDTH, layer - ints(x.below)[0, v]]
 
 
 @jit(inline=True)
@@ -253,9 +259,8 @@ def exponent_of_value(x, v, layer):
 
 
 @jit(inline=True)
-def slopes_of(x, like, slot, layer):
-    """Slopes (C * B, units) of activation ``slot`` of the cell in a layer."""
-    n = ints(x.layer)[WIDTH, layer]
+def slopes_of(x, like, slot, layer, n):
+    """Slopes (C * B, n units) of activation ``slot`` of the cell in a layer."""
     return block(x.slopes, like, ints(x.slope_address)[slot, layer], x.rows, n)
 
 

@@ -28,16 +28,17 @@ def write_signal(x, like, layer, s, seeds):
         lo, hi = c * x.examples, (c + 1) * x.examples
         _put(x, WEIGHT_NORM, s, seeds, c, layer, _weight_norm(x, c, layer))
         _put(x, A_SQUARE, s, seeds, c, layer, _mean_square(state, exponent, lo, hi))
-        square, maps, dead = 0.0, 0, 0.0
+        square, linear, maps, dead = 0.0, 0, 0, 0.0
         counts = ints(x.counts)[0]
         counts[0], counts[1] = 0, 0
         for i in range(x.ops.rows):
             op = ints(x.ops)[i]
             rows = value(x, like, op[3], layer)
-            if op[0] == ops.LINEAR:
+            if op[0] == ops.LINEAR and op[7] & ops.IN_DELTA:
+                linear += 1
                 square += _mean_square(rows, ints(x.exponent)[index[op[3], layer]], lo, hi)
             elif op[0] == ops.MAP:
-                slopes = slopes_of(x, like, op[7], layer)
+                slopes = slopes_of(x, like, op[7], layer, rows.shape[1])
                 code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
                 gamma = gamma_of(code, floats(x.condition_f)[SLOPE, c])
                 for r in range(lo, hi):
@@ -45,7 +46,7 @@ def write_signal(x, like, layer, s, seeds):
                 dead += dead_units(rows, slopes, lo, hi) / rows.shape[1]
                 maps += 1
         units = max(maps, 1) * (hi - lo) * state.shape[1]
-        _put(x, Z_SQUARE, s, seeds, c, layer, square / x.streams.rows)
+        _put(x, Z_SQUARE, s, seeds, c, layer, square / max(linear, 1))
         _put(x, SATURATED, s, seeds, c, layer, counts[0] / units)
         _put(x, INACTIVE, s, seeds, c, layer, counts[1] / units)
         _put(x, DEAD, s, seeds, c, layer, dead / max(maps, 1))

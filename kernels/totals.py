@@ -55,13 +55,14 @@ def _tied_total(x, like, h, first, count):
                 j, k = t * count + b, t * x.examples + first + b
                 rows_d[j], rows_a[j] = k, t * x.rows + rows[h * x.examples + first + b]
                 size[k] = exponent_of(largest_bits(d, k)) + ed[k]
-        a = block(x.store, like, ints(x.address)[op[1], 1], steps * x.rows, n)
-        at = ints(x.index)[op[1], 1]
-        ea = ints(x.exponent)[at : at + steps].reshape(steps * x.rows)
-        sa = ints(x.square_e)[at : at + steps].reshape(steps * x.rows)
-        part, part_e = outer_mean(x, like, d, ed, size, rows_d, a, ea, sa, rows_a)
-        total, total_e = add_squares(total, total_e, part, part_e)
-        if x.n_in > 0:
+        if op[7] & ops.HAS_W:
+            a = block(x.store, like, ints(x.address)[op[1], 1], steps * x.rows, n)
+            at = ints(x.index)[op[1], 1]
+            ea = ints(x.exponent)[at : at + steps].reshape(steps * x.rows)
+            sa = ints(x.square_e)[at : at + steps].reshape(steps * x.rows)
+            part, part_e = outer_mean(x, like, d, ed, size, rows_d, a, ea, sa, rows_a)
+            total, total_e = add_squares(total, total_e, part, part_e)
+        if x.n_in > 0 and op[7] & ops.HAS_U:
             ex = ints(x.x_e).reshape(x.x_e.rows * x.examples)
             sx = ints(x.x_square_e).reshape(x.x_e.rows * x.examples)
             inputs = reals(x.x, like)
@@ -75,7 +76,7 @@ def finish(x, like, s, seeds):
     """Costs, the gradient at the far end (inputs or initial state), and total weight gradients."""
     rows, e = cotangent(x, like, ints(x.states)[0, 1], x.head_rows, ints(x.layer)[WIDTH, 0])
     if x.recurrent:
-        write_states(x, rows, e, 0, s)
+        write_states(x, like, x.heads, 0, s)
     cost, cost_e, scalar = floats(x.cost)[0], ints(x.cost_e)[0], floats(x.scalar)
     for h in range(x.heads):
         mantissa, exponent = 0.0, np.int64(EMPTY)

@@ -5,7 +5,7 @@ from ._jit import jit, unit
 from .activations import largest_bits
 from .heads import output_row, target_row
 from .measure import entries_of, mean_row_norm
-from .norms import EMPTY, add_row, lift_row, narrow_row
+from .norms import EMPTY, add_row, add_squares, lift_row, log10_norm, narrow_row, row_square
 from .program import ACTIVE, DEPTH, LOSS, LOSS_ALL, cotangent, floats, ints, reals, slopes_of, value
 
 
@@ -27,7 +27,7 @@ def enter(x, like, step, s):
             g, eg = _state_cost(x, like, k, step)
             e[k] = add_row(rows, k, e[k], scratch, 0, narrow_row(g, scratch, 0, eg))
             e[k] = lift_row(rows, k, largest_bits(rows, k), e[k])
-    write_states(x, rows, e, step, s)
+    write_states(x, like, active[step], step, s)
 
 
 @jit(internal=True)
@@ -39,7 +39,7 @@ def _state_cost(x, like, k, step):
     for i in range(x.n_out):
         h64[0, i] = state[r, i]
     if x.cost_slot >= 0:
-        source = slopes_of(x, like, x.cost_slot, step)
+        source = slopes_of(x, like, x.cost_slot, step, x.n_out)
         for i in range(x.n_out):
             slopes[0, i] = source[r, i]
     y = target_row(x, h, k % x.examples, step)
@@ -50,9 +50,25 @@ def _state_cost(x, like, k, step):
 
 
 @jit(internal=True)
-def write_states(x, rows, e, step, s):
-    """Norms of dC/dh after a step (0: of the initial state)."""
+def write_states(x, like, heads, step, s):
+    """Norms of dC/d(state) after a step (0: of the initial state): of h; of c and of both."""
     out, entries = floats(x.state_norm), entries_of(x)
-    for i in range(rows.shape[0] if x.each else rows.shape[0] // x.examples):
-        h, b = (i // x.examples, i % x.examples) if x.each else (i, -1)
-        out[s * entries + i, step] = mean_row_norm(x, rows, e, h, b)
+    slots = x.state_norm.rows // max(x.cells, 1)
+    for q in range(min(x.cells, 2)):
+        rows, e = cotangent(x, like, ints(x.states)[q, 1], heads * x.examples, x.n_out)
+        for i in range(heads * x.examples if x.each else heads):
+            h, b = (i // x.examples, i % x.examples) if x.each else (i, -1)
+            out[q * slots + s * entries + i, step] = mean_row_norm(x, rows, e, h, b)
+    if x.cells < 3:
+        return
+    h_rows, e_h = cotangent(x, like, ints(x.states)[0, 1], heads * x.examples, x.n_out)
+    c_rows, e_c = cotangent(x, like, ints(x.states)[1, 1], heads * x.examples, x.n_out)
+    for i in range(heads * x.examples if x.each else heads):
+        lo, hi = (i, i + 1) if x.each else (i * x.examples, (i + 1) * x.examples)
+        total = 0.0
+        for k in range(lo, hi):
+            m1, e1, _ = row_square(h_rows, k)
+            m2, e2, _ = row_square(c_rows, k)
+            mantissa, exponent = add_squares(m1, e1 + e_h[k], m2, e2 + e_c[k])
+            total += log10_norm(mantissa, exponent)
+        out[2 * slots + s * entries + i, step] = total / (hi - lo)
