@@ -109,7 +109,9 @@ class Draws:
         """Drawn targets (example[, step], feature); v for the linear loss."""
         model = self._model
         if model.loss == "linear":
-            return np.broadcast_to(self._normals(STREAMS["v"], 0, self.n_out), (count, self.n_out)).copy()
+            return np.broadcast_to(
+                self._normals(STREAMS["v"], 0, self.n_out), (count, self.n_out)
+            ).copy()
         if isinstance(model, RNN) and model.loss_at == "all":
             steps = [self._target(t, count) for t in range(1, model.steps + 1)]
             return np.stack(steps, axis=1)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsim.initializers import initializers
 from gradsim.cells import cells
+from gradsim.initializers import initializers
 from gradsim.kernels import ops
 
 if TYPE_CHECKING:
@@ -154,7 +154,9 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "totals": options.total and group.recurrent,
         "keep_delta": options.keep or (options.total and group.tied),
         "cost_slot": _cost_slot(group),
-        "last_drive": max(i for i, m in enumerate([*table.matrices]) if m.inputs or i == 0),
+        "last_drive": max(
+            (r[4] for r in table.ops if r[0] == ops.LINEAR and r[7] & ops.HAS_U), default=0
+        ),
         "lead": table.lead,
         "cells": (3 if cells[group.first.cell].memory else 1) if group.recurrent else 0,
     }  # fmt: skip

@@ -14,28 +14,57 @@ class Eager:
     Parameters
     ----------
     weights, biases
-        One matrix (unit, input) and one bias (unit,) per affine map, in the order of recording.
+        One matrix (unit, input) and one bias (unit,) per affine map, in the order of recording;
+        None for what a map has not.
     drives
-        What an RNN adds to each map: U x_t (…, unit), or None.
+        What an RNN adds to each map: U x_t (…, unit); None without inputs.
     slope
         Slope of leaky_relu.
+    model
+        Model whose numbers and normalisation the cell reads; needed by cells that do.
     """
 
     def __init__(
         self,
-        weights: Sequence[np.ndarray],
-        biases: Sequence[np.ndarray],
-        drives: Sequence[np.ndarray] | None = None,
+        weights: Sequence[Any],
+        biases: Sequence[Any],
+        drives: Sequence[Any] | None = None,
         slope: float = 0.01,
+        model: Any = None,
     ) -> None:
         self._weights, self._biases, self._drives = weights, biases, drives
-        self._slope, self._next = slope, 0
+        self._slope, self._next, self._model = slope, 0, model
 
-    def linear(self, x: np.ndarray) -> np.ndarray:
+    def linear(self, x: np.ndarray, name: str | None = None, **parts: bool) -> np.ndarray:
         """Affine map number `_next`."""
         i, self._next = self._next, self._next + 1
-        z = x @ self._weights[i].T + self._biases[i]
-        return z if self._drives is None else z + self._drives[i]
+        z = x @ self._weights[i].T if parts.get("weights", True) else x
+        z = z + self._biases[i] if parts.get("bias", True) else z
+        driven = self._drives is not None and parts.get("inputs", True)
+        return z + self._drives[i] if driven else z  # type: ignore[index]
+
+    def drive(self, x: np.ndarray, name: str) -> np.ndarray:
+        """Affine map without W."""
+        return self.linear(x, name, weights=False)
+
+    def norm(self, x: np.ndarray, placement: str = "pre") -> np.ndarray:
+        """The model's normalisation, over units or over the examples (…, example, unit)."""
+        model = self._model
+        if model is None or model.norm is None or placement != model.norm_placement:
+            return x
+        axis = -2 if model.norm == "batch" else -1
+        mean = x.mean(axis=axis, keepdims=True)
+        variance = ((x - mean) ** 2).mean(axis=axis, keepdims=True)
+        return (x - mean) / np.sqrt(variance + model.norm_eps)
+
+    def field(self, name: str, in_bias: bool = False) -> float:
+        """A number of the model."""
+        return 0.0 if in_bias else float(getattr(self._model, name))
+
+    @property
+    def alpha(self) -> float:
+        """Scale of a residual branch."""
+        return self._model.alpha
 
     def map(self, phi: str, x: np.ndarray) -> np.ndarray:
         """phi(x) by its NumPy form."""

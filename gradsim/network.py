@@ -9,7 +9,7 @@ import numpy as np
 
 from gradsim import _draws
 from gradsim._validate import parse_seed
-from gradsim.cells import cells, maps_of, table_of
+from gradsim.cells import maps_of, table_of
 from gradsim.examples import Inputs, as_numbers, parse_inputs, parse_targets, target_block
 from gradsim.kernels.ops import LINEAR
 from gradsim.models import MLP, RNN, choice, whole
@@ -74,7 +74,9 @@ class Network:
             raise ValueError(f"weights must have shapes {shapes[:6]}, as the model has them")
         lengths = [(sum(m.bias for m in ms) * n,) for ms, (n, _) in zip(maps, sizes)]
         if [np.shape(b) for b in self.biases] != lengths:
-            raise ValueError(f"biases must have lengths {[n for n, in lengths[:6]]}, one a matrix")
+            raise ValueError(
+                f"biases must have lengths {[n for (n,) in lengths[:6]]}, one a matrix"
+            )
 
     @property
     def recurrent(self) -> Matrices | None:

@@ -124,7 +124,6 @@ class Table:
         """Operations before the first affine map: an output layer runs them too."""
         return [row[0] for row in self.ops].index(ops.LINEAR)
 
-
     def numbers(self, model: Any, given: bool = False) -> tuple[float, ...]:
         """Scales and shifts, in turn, for one model; 0 for what ``given`` biases hold already."""
         flat = [number for pair in self.constants for number in pair]
@@ -217,7 +216,9 @@ class Recorder:
     def record(self, code: int, x: Value, y: Value | None = None, aux: int = 0) -> Value:
         """Append one operation and return its result."""
         for operand in (x, y):
-            if operand is not None and (not isinstance(operand, Value) or operand._tape is not self):
+            if operand is not None and (
+                not isinstance(operand, Value) or operand._tape is not self
+            ):
                 raise TypeError(f"a cell must compute with its own values, got {operand!r}")
         slot = 0
         if code == ops.MAP:
@@ -316,12 +317,12 @@ def trace(
             value = recorder.affine(value, 1.0, 0.0)
         indices.append(value.index)
     rows = _mark_accumulation(_needed(recorder.rows, indices), indices)
+    if all(row[0] != ops.LINEAR for row in rows):
+        raise ValueError("cell must have an affine map, t.linear(h), that its result depends on")
     used = {index for row in rows for index in row[1:3]}
     for i in range(states):
         if i not in used:
             raise ValueError(f"cell must use its state number {i}")
-    if not recorder.matrices:
-        raise ValueError("cell must have an affine map, t.linear(h)")
     return Table(
         ops=tuple(map(tuple, rows)),
         constants=tuple(recorder.constants),

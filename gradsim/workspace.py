@@ -182,7 +182,9 @@ class Results:
 
     def states(self, q: int) -> np.ndarray:
         """Norms (seed, entry, step 0..T) of the gradient of h (0), c (1) or both (2)."""
-        return self.arrays["state_norm"].reshape(-1, self.seeds, self.entries, self._item.scalars["layers"] + 1)[q]
+        return self.arrays["state_norm"].reshape(
+            -1, self.seeds, self.entries, self._item.scalars["layers"] + 1
+        )[q]
 
     def scalar(self, variable: int) -> np.ndarray:
         """Results (seed, entry) without layers."""

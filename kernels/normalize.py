@@ -65,7 +65,7 @@ def layer_norm_row(x, r, e, eps, out):
 
 @jit
 def layer_norm_vjp(y, ey, r, co, k, e, scale, tmp):
-    """tmp = scale * (g - mean(g) - y mean(g y)) for g = co[k], y = row r * 2**ey."""
+    """Tmp = scale * (g - mean(g) - y mean(g y)) for g = co[k], y = row r * 2**ey."""
     n, factor = co.shape[1], power(ey, ONE)
     mean, along = 0.0, 0.0
     for i in range(n):

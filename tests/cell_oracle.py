@@ -140,7 +140,7 @@ def run(net):
         for t in range(depth):
             layer = layers[t]
 
-            def lin(name, h):
+            def lin(name, h, t=t, layer=layer):
                 z = free["z"][t][name]
                 z = z + h if name not in layer["W"] else z
                 for p, v in (("W", h), ("U", free["x"][:, t] if len(free["x"]) else None)):
@@ -199,9 +199,7 @@ def variables(net, each=False):
         "log10_loss": log10(np.abs(cost if each else cost.mean())),
         "log10_delta_norm": along([log10(_norm_of(d)) for d in deltas]),
         "log10_bias_grad_norm": along([log10(_norm_of(mean(d))) for d in deltas]),
-        "log10_weight_grad_norm": along(
-            [log10(_norm_of(w + u)) for w, u in zip(weights, drives)]
-        ),
+        "log10_weight_grad_norm": along([log10(_norm_of(w + u)) for w, u in zip(weights, drives)]),
     }
     if not recurrent:
         far = log10(_norm_of([grad["h"][0]]))
