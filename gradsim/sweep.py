@@ -111,6 +111,11 @@ def bind(sweep: Sweep, inputs: Inputs, targets: Targets | None) -> Sweep:
 
 def _bound(model: Model, inputs: Inputs, targets: Targets | None) -> Model:
     kind = type(model).__name__
+    if model.norm == "batch" and inputs.count < 2:
+        raise ValueError(
+            f"{kind}(norm='batch'): the examples of a network are its batch; inputs must hold at "
+            f"least 2, got {inputs.count}"
+        )
     if inputs.array is not None:
         features = inputs.array.shape[-1]
         if model.input_width is None:

@@ -84,7 +84,7 @@ def run_backward(x, like, s, seeds, key, seed):
 
 @jit(internal=True)
 def _empty_heads(x, inner, heads):
-    """Heads that end in this layer run a part of the cell: nothing is handed to the other values."""
+    """Heads that end in this layer run a part of the cell; the rest of it hands them nothing."""
     for v in range(x.place.columns):
         exponent = ints(x.cotangent_e)[ints(x.place)[1, v]]
         for k in range(inner * x.examples, heads * x.examples):

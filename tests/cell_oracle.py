@@ -140,7 +140,7 @@ def run(net):
         for t in range(depth):
             layer = layers[t]
 
-            def lin(name, h):
+            def lin(name, h, t=t, layer=layer):
                 z = free["z"][t][name]
                 z = z + h if name not in layer["W"] else z
                 for p, v in (("W", h), ("U", free["x"][:, t] if len(free["x"]) else None)):
