@@ -7,11 +7,23 @@ from typing import Generic, TypeVar
 Entry = TypeVar("Entry")
 
 
+LONGEST = 60  # characters of a value in a message
+
+
+def brief(value: object) -> str:
+    """Value for a message: its repr in one line, cut where it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python does not print integers of thousands of digits
+        text = f"{type(value).__name__} of too many digits"
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
 def unknown(what: str, name: object, known: list[str]) -> ValueError:
     """Error for an unknown name: what is allowed, what came, and the nearest known ones."""
-    near = get_close_matches(str(name), known, n=2)
+    near = get_close_matches(name, known, n=2) if isinstance(name, str) else []
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return ValueError(f"{what} must be one of {sorted(known)}, got {name!r}{hint}")
+    return ValueError(f"{what} must be one of {sorted(known)}, got {brief(name)}{hint}")
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):

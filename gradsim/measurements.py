@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradsim._registry import Registry
+from gradsim._registry import Registry, brief
 
 LAYERED, STATES, NETWORK = "layered", "states", "network"  # dims after (…, seed[, example])
 
@@ -66,10 +66,10 @@ class Measurement:
         for name, value in parameters.items():
             if name not in self.defaults:
                 known = sorted(self.defaults) or "no parameters"
-                raise TypeError(f"measurement {self.name!r} has {known}, got {name!r}")
+                raise TypeError(f"measurement {self.name!r} has {known}, got {brief(name)}")
             if not isinstance(value, type(self.defaults[name])):
                 wanted = type(self.defaults[name]).__name__
-                raise TypeError(f"{self.name}({name}={value!r}): {name} must be a {wanted}")
+                raise TypeError(f"{self.name}({name}={brief(value)}): {name} must be a {wanted}")
         return Spec(self.name, tuple(sorted({**self.defaults, **parameters}.items())))
 
     @property
@@ -184,7 +184,7 @@ def parse(measure: Any) -> tuple[Spec, ...]:
     if isinstance(measure, str | Spec | Measurement):
         measure = (measure,)
     if not isinstance(measure, Sequence) or not measure:
-        raise TypeError(f"measure must be a sequence of names or specs, got {measure!r}")
+        raise TypeError(f"measure must be a sequence of names or specs, got {brief(measure)}")
     specs = []
     for item in measure:
         if isinstance(item, Spec):
@@ -194,8 +194,8 @@ def parse(measure: Any) -> tuple[Spec, ...]:
         elif isinstance(item, str):
             specs.append(measurements[item]())
         else:
-            raise TypeError(f"measure must hold names or specs, got {item!r}")
+            raise TypeError(f"measure must hold names or specs, got {brief(item)}")
     names = [spec.name for spec in specs]
     if len(set(names)) != len(names):
-        raise ValueError(f"measure must not repeat a measurement, got {names}")
+        raise ValueError(f"measure must not repeat a measurement, got {brief(names)}")
     return tuple(specs)

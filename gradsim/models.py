@@ -1,13 +1,14 @@
 """Models: frozen, validated, hashable descriptions of a network."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 
-from gradsim._registry import unknown
+from gradsim._registry import brief, unknown
+from gradsim._validate import choice, real, whole
 from gradsim.activations import OUTPUTS, activations
 from gradsim.cells import cells, table_of
 from gradsim.initializers import initializers
@@ -15,36 +16,6 @@ from gradsim.initializers import initializers
 NORMS, PLACEMENTS = ("layer", "batch"), ("pre", "post")
 PER_DEPTH = "1/sqrt(depth)"  # the residual scale that keeps the variance of any depth
 LOSSES = ("mse", "cross_entropy", "linear")
-
-
-def whole(where: str, name: str, value: Any, least: int = 1) -> int:
-    """Check an integer argument; TypeError or ValueError names it."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise TypeError(f"{where}({name}={value!r}): {name} must be an integer >= {least}")
-    if value < least:
-        raise ValueError(f"{where}({name}={value!r}): {name} must be an integer >= {least}")
-    return int(value)
-
-
-def real(where: str, name: str, value: Any, least: float | None = 0.0) -> float:
-    """Check a finite real argument, by default not negative."""
-    limit = "a finite number" if least is None else f"a finite number >= {least:g}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise TypeError(f"{where}({name}={value!r}): {name} must be {limit}")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond the range of float64
-        number = np.inf
-    if not np.isfinite(number) or (least is not None and number < least):
-        raise ValueError(f"{where}({name}={repr(value)[:60]}): {name} must be {limit}")
-    return number
-
-
-def choice(where: str, name: str, value: Any, allowed: Sequence[str]) -> str:
-    """Check a name against those allowed."""
-    if not isinstance(value, str) or value not in allowed:
-        raise unknown(f"{where}: {name}", value, list(allowed))
-    return value
 
 
 class _Model:
@@ -194,18 +165,21 @@ class MLP(_Model):
 
     def _check_widths(self, widths: Sequence[Any]) -> None:
         if len(widths) < 2:
-            raise ValueError(f"MLP(width={widths!r}): a tuple must hold (n_0, ..., n_L), L >= 1")
+            raise ValueError(
+                f"MLP(width={brief(widths)}): a tuple must hold (n_0, ..., n_L), L >= 1"
+            )
         sizes = tuple(whole("MLP", "width", n) for n in widths)
         default = MLP.__dataclass_fields__["depth"].default
         if self.depth not in (default, len(sizes) - 1):
             raise ValueError(
-                f"MLP(depth={self.depth!r}, width={widths!r}): depth must be {len(sizes) - 1}, "
-                "as the tuple has it"
+                f"MLP(depth={brief(self.depth)}, width={brief(widths)}): depth must be "
+                f"{len(sizes) - 1}, as the tuple has it"
             )
         for name, size in (("input_width", sizes[0]), ("output_width", sizes[-1])):
-            if getattr(self, name) not in (None, size):
+            given = getattr(self, name)
+            if given not in (None, size):
                 raise ValueError(
-                    f"MLP({name}={getattr(self, name)!r}, width={widths!r}): {name} must be {size}"
+                    f"MLP({name}={brief(given)}, width={brief(widths)}): {name} must be {size}"
                 )
             self._set(name, size)
         self._set("width", sizes)
@@ -315,7 +289,7 @@ class RNN(_Model):
         if self.input_width is not None:
             self._set("input_width", whole("RNN", "input_width", self.input_width))
         if not isinstance(self.tied, bool | np.bool_):
-            raise TypeError(f"RNN(tied={self.tied!r}): tied must be True or False")
+            raise TypeError(f"RNN(tied={brief(self.tied)}): tied must be True or False")
         self._set("tied", bool(self.tied))
         choice("RNN", "loss_at", self.loss_at, ("last", "all"))
         self._set("sigma_u", real("RNN", "sigma_u", self.sigma_u))
@@ -342,13 +316,14 @@ class RNN(_Model):
         if isinstance(self.initial_state, str):
             choice("RNN", "initial_state", self.initial_state, ("gaussian", "zeros"))
             return
-        try:
+        state: Any = None
+        with suppress(TypeError, ValueError, OverflowError):
             state = np.asarray(self.initial_state, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        if state is None or state.ndim == 0:
             raise TypeError(
-                f"RNN(initial_state={self.initial_state!r}): initial_state must be 'gaussian', "
-                "'zeros' or an array of numbers"
-            ) from error
+                f"RNN(initial_state={brief(self.initial_state)}): initial_state must be "
+                "'gaussian', 'zeros' or an array of numbers"
+            )
         if state.ndim not in (1, 2) or state.shape[-1] != self.width or state.size == 0:
             raise ValueError(
                 f"RNN(initial_state of shape {state.shape}): initial_state must have shape "
