@@ -15,10 +15,11 @@ except PackageNotFoundError:  # run from the repository, uninstalled
 from gradsim import analysis, plot, theory
 from gradsim.activations import activations
 from gradsim.cells import cell, cells
+from gradsim.gradients import Gradients, backward
 from gradsim.initializers import initializers
 from gradsim.measurements import measurements
 from gradsim.models import MLP, RNN
-from gradsim.network import Gradients, Network, backward, from_arrays, network
+from gradsim.network import Network, from_arrays, network
 from gradsim.scaled import Scaled, UnderflowError
 from gradsim.simulate import simulate
 from gradsim.storage import load, save

@@ -124,6 +124,7 @@ class Draws:
         address = step, STREAMS["y"], self._key, self._seed
         if self._model.last_activation == "softmax":
             labels = [random.uniform_word(b, *address) * n for b in range(count)]
-            return np.eye(n)[np.minimum(np.array(labels).astype(int), n - 1)]
+            chosen = np.minimum(np.array(labels).astype(int), n - 1)
+            return (chosen[:, np.newaxis] == np.arange(n)).astype(np.float64)
         coins = [random.uniform_word(i, *address) < 0.5 for i in range(count * n)]
         return np.array(coins, np.float64).reshape(count, n)

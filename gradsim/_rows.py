@@ -9,7 +9,7 @@ from gradsim.examples import Inputs, Targets, target_block
 from gradsim.initializers import initializers
 from gradsim.kernels import losses
 from gradsim.kernels.draws import BERNOULLI, CLASS, GIVEN, NORMAL, VECTOR
-from gradsim.kernels.program import TARGET, TARGET_STEP
+from gradsim.kernels.program import TARGET_STEP
 from gradsim.models import MLP, RNN
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ def _row_scaled(array: np.ndarray, real: np.dtype) -> tuple[np.ndarray, np.ndarr
 def _weight_scales(group: "Group") -> np.ndarray:
     """Standard deviations (map, condition, layer) of the hidden weights."""
     scale = np.zeros((len(group.table.matrices), len(group.forward), group.layers + 1))
-    for c, model in enumerate(group.forward):
-        for layer in range(1, group.layers + 1):
-            pair = group.widths[layer - 1], group.widths[layer]
-            scale[:, c, layer] = weight_std(model, *pair)
-    without = [i for i, m in enumerate(group.table.matrices) if not m.weights]
-    scale[without] = 1.0
+    widths, base = np.array(group.widths), group.widest + 1
+    pairs, place = np.unique(widths[:-1] * base + widths[1:], return_inverse=True)
+    for c, model in enumerate(group.forward):  # a deep network has few pairs of widths
+        std = np.array([weight_std(model, *divmod(pair, base)) for pair in pairs.tolist()])
+        scale[:, c, 1:] = std[place]
+    scale[[i for i, m in enumerate(group.table.matrices) if not m.weights]] = 1.0
     return scale
 
 
@@ -175,8 +175,8 @@ def data(
     slices = group.layers + 1 if moves else 1
     y = np.zeros((len(kinds), slices, b_count, group.n_out))
     if targets is not None:
+        y[:] = target_block(targets, b_count, group.n_out, slices)
         for h, model in enumerate(group.heads):
-            y[rows["head"][TARGET, h]] = target_block(targets, model, b_count, group.n_out, slices)
             rows["head"][TARGET_STEP, h] = _given_step(model, targets)
     states = [np.atleast_2d(state) for state in _starts(group)[2:]]
     starts = np.zeros((1 + len(states) if group.recurrent else 0, b_count, group.widths[0]))

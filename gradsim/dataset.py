@@ -51,6 +51,7 @@ _SIGNAL = {
     "inactive_share": slots.INACTIVE,
     "dead_share": slots.DEAD,
 }
+_SIZES = {"fan_in": "inputs of a unit", "fan_out": "units", "n_parameters": "weights and biases"}
 
 
 def _from_results(variable: Variable, results: "Results") -> np.ndarray:
@@ -77,6 +78,17 @@ class Collector:
         self._variables = list(self._wanted(run.measure))
         self._layers = max(model.depth for model in run.sweep.models)
         self._arrays: dict[str, np.ndarray] = {}
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Refuse coordinates of the examples whose names the result has for something else."""
+        taken = {*self._run.sweep.dims, "seed", self._dim(), "state_step", *_SIZES}
+        taken |= {variable.name for variable in self._variables}
+        for name in self._run.inputs.coords if self._run.each else ():
+            if str(name) in taken:
+                raise ValueError(
+                    f"inputs: the result has a {name!r} of its own; rename that coordinate"
+                )
 
     def _wanted(self, specs: tuple[Spec, ...]) -> Any:
         kind = "RNN" if self._recurrent else "MLP"
@@ -195,9 +207,8 @@ class Collector:
                 widths = np.array(model.widths)
                 table[0, i, : model.depth], table[1, i, : model.depth] = widths[:-1], widths[1:]
                 table[2, i, : model.depth] = widths[1:] * (widths[:-1] + 1)
-        texts = ("inputs of a unit", "units", "weights and biases")
         coords = {}
-        for name, text, values in zip(("fan_in", "fan_out", "n_parameters"), texts, table):
+        for (name, text), values in zip(_SIZES.items(), table):
             array = values.reshape(*self._run.sweep.shape, self._layers)
             kept = list(dims)
             for axis in reversed(range(len(dims) - 1)):

@@ -1,13 +1,16 @@
 """Inputs and targets in every form that a user has them, checked and brought to one layout."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gradsim.models import MLP, RNN, whole
+from gradsim._registry import brief
+from gradsim._validate import as_numbers, whole
+from gradsim.models import MLP, RNN
 
 
 @dataclass(frozen=True)
@@ -24,42 +27,32 @@ class Inputs:
         Coordinates of the example dimension, kept from a DataArray.
     asked
         Whether the caller asked for inputs at all.
+    recurrent
+        Whether they are sequences.
     """
 
     count: int
     array: np.ndarray | None = None
     coords: dict[Hashable, Any] = field(default_factory=dict)
     asked: bool = True
+    recurrent: bool = False
+
+    def plain(self) -> np.ndarray | None:
+        """Array as a user gives it: (example, feature) or (example, step, feature)."""
+        if self.array is None:
+            return None
+        return np.moveaxis(self.array, 0, 1) if self.recurrent else self.array[0]
 
 
 def _dims(recurrent: bool) -> tuple[str, ...]:
     return ("example", "step", "feature") if recurrent else ("example", "feature")
 
 
-def as_numbers(name: str, value: Any) -> np.ndarray:
-    """Float64 array of finite numbers (integers stay integers); errors name the argument."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} must be a rectangular array of numbers, got {repr(value)[:60]}"
-        ) from error
-    if array.dtype.kind not in "iufb":
-        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(
-            f"{name} must be finite, got {np.sum(~np.isfinite(array))} NaN or infinite"
-        )
-    return array if array.dtype.kind in "iu" else array.astype(np.float64)
-
-
 def _ordered(name: str, value: xr.DataArray, allowed: tuple[str, ...]) -> np.ndarray:
     """Values of a DataArray with its dimensions in the order of ``allowed``."""
     extra = [dim for dim in value.dims if dim not in allowed]
     if extra:
-        raise ValueError(f"{name} must have dimensions among {allowed}, got {value.dims}")
+        raise ValueError(f"{name} must have dimensions among {allowed}, got {brief(value.dims)}")
     return value.transpose(*(dim for dim in allowed if dim in value.dims)).values
 
 
@@ -81,7 +74,7 @@ def parse_inputs(inputs: Any, recurrent: bool) -> Inputs:
     if isinstance(inputs, xr.DataArray):
         missing = [dim for dim in dims if dim not in inputs.dims and dim != "example"]
         if missing:
-            raise ValueError(f"inputs must have dimensions {dims}, got {inputs.dims}")
+            raise ValueError(f"inputs must have dimensions {dims}, got {brief(inputs.dims)}")
         coords = {k: v for k, v in inputs.coords.items() if v.dims == ("example",)}
         inputs = _ordered("inputs", inputs, dims)
         if inputs.ndim == len(dims) - 1:
@@ -92,7 +85,7 @@ def parse_inputs(inputs: Any, recurrent: bool) -> Inputs:
     if array.ndim != len(dims):
         raise ValueError(f"inputs must have dimensions {dims}, got shape {array.shape}")
     steps = np.moveaxis(array, 1, 0) if recurrent else array[np.newaxis]
-    return Inputs(array.shape[0], np.ascontiguousarray(steps), coords)
+    return Inputs(array.shape[0], np.ascontiguousarray(steps), coords, recurrent=recurrent)
 
 
 @dataclass(frozen=True)
@@ -108,9 +101,20 @@ class Targets:
         """Features, where they are known."""
         return None if self.labels else self.array.shape[-1]
 
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        return self.array.min().item(), self.array.max().item()
 
-def parse_targets(targets: Any, model: MLP | RNN, inputs: Inputs) -> Targets | None:
-    """Given targets, for the loss of a model.
+    def plain(self) -> np.ndarray:
+        """Array as a user gives it: example first, without examples where all have the same."""
+        if self.moves:
+            return np.moveaxis(self.array, 0, 1)
+        return self.array[0] if self.labels or self.array.shape[1] > 1 else self.array[0, 0]
+
+
+def parse_targets(targets: Any, models: Sequence[MLP | RNN], inputs: Inputs) -> Targets | None:
+    """Given targets, read the same way for all models of a run.
 
     Accepted are (example, feature) or (feature,) shared by the examples, for an RNN also
     (example, step, feature); integer labels (example,) or (example, step) with cross-entropy.
@@ -122,16 +126,16 @@ def parse_targets(targets: Any, model: MLP | RNN, inputs: Inputs) -> Targets | N
     """
     if targets is None:
         return None
-    recurrent = isinstance(model, RNN)
+    recurrent, losses = isinstance(models[0], RNN), {model.loss for model in models}
+    if len(losses) > 1 and "linear" in losses:
+        raise ValueError("targets: loss='linear' reads them as v; vary the loss without targets")
     if isinstance(targets, xr.Dataset):
         raise TypeError("targets must be an array or a DataArray, got a Dataset")
     if isinstance(targets, xr.DataArray):
         targets = _ordered("targets", targets, _dims(recurrent))
     array = as_numbers("targets", targets)
-    labels = (
-        model.loss == "cross_entropy" and array.dtype.kind in "iu" and _are_labels(array, inputs)
-    )
-    if labels:
+    whole_numbers = "cross_entropy" in losses and array.dtype.kind in "iu"
+    if whole_numbers and _are_labels(array, inputs):
         return Targets(*_label_steps(array, recurrent, inputs))
     array = array.astype(np.float64)
     most = 3 if recurrent else 2
@@ -163,30 +167,36 @@ def _label_steps(
     return np.ascontiguousarray(array.T), True, True
 
 
-def target_block(
-    targets: Targets, model: MLP | RNN, count: int, n_out: int, slices: int
-) -> np.ndarray:
-    """Targets (slice, example, feature) of one model; slice t is step t, slice 0 any step.
+def check_targets(targets: Targets, model: MLP | RNN, examples: int) -> None:
+    """Refuse targets that do not fit the output, the steps or the loss of a model."""
+    n_out = model.width if isinstance(model, RNN) else model.ends[1]
+    low, high = targets.range
+    if targets.moves and targets.array.shape[0] < model.depth:
+        raise ValueError(f"targets must have {model.depth} steps, got {targets.array.shape[0]}")
+    if targets.labels:
+        if low < 0 or high >= n_out:
+            wrong = low if low < 0 else high
+            raise ValueError(f"targets: labels must be in 0..{n_out - 1}, got {wrong}")
+        return
+    crossed = model.loss == "cross_entropy"
+    labels = f", or {examples} integer labels" if crossed else ""
+    if crossed and (low < 0 or high > 1):
+        raise ValueError(
+            f"targets must be in [0, 1] for loss='cross_entropy'{labels}, got {low:g} to {high:g}"
+        )
+    if targets.width != n_out:
+        raise ValueError(f"targets must have {n_out} features{labels}, got {targets.width}")
 
-    Raises
-    ------
-    ValueError
-        If the targets do not fit the output, the steps or the loss.
-    """
+
+def target_block(targets: Targets, count: int, n_out: int, slices: int) -> np.ndarray:
+    """Targets (slice, example, feature); slice t is step t, slice 0 any step."""
     array = targets.array
     if targets.labels:
-        if array.min() < 0 or array.max() >= n_out:
-            raise ValueError(f"targets: labels must be in 0..{n_out - 1}, got {array.max()}")
-        array = np.eye(n_out)[array]
-    if array.shape[-1] != n_out:
-        raise ValueError(f"targets must have {n_out} features, got {array.shape[-1]}")
-    if model.loss == "cross_entropy" and (array.min() < 0 or array.max() > 1):
-        raise ValueError("targets must be in [0, 1] for loss='cross_entropy'")
-    if targets.moves and array.shape[0] < model.depth:
-        raise ValueError(f"targets must have {model.depth} steps, got {array.shape[0]}")
+        array = array[..., np.newaxis] == np.arange(n_out)
     block = np.zeros((slices, count, n_out))
     if targets.moves:
-        block[1 : array.shape[0] + 1] = array
+        used = min(len(array), slices - 1)
+        block[1 : used + 1] = array[:used]
     else:
         block[:] = array
     return block

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from gradsim import _pool
+from gradsim._memory import pass_bytes, require
 from gradsim._validate import (
     parse_batch,
     parse_dtype,
@@ -25,7 +27,7 @@ from gradsim.models import MLP, RNN
 from gradsim.network import Network
 from gradsim.plan import Given, Options, Pass, build
 from gradsim.sweep import Sweep, bind, expand
-from gradsim.workspace import work_bytes
+from gradsim.workspace import results_bytes, work_bytes
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Run:
     measure: tuple[Spec, ...]
     options: Options
     threads: int
-    memory: float
+    memory: int
     given: Given | None
     source: dict[str, Any]
 
@@ -65,7 +67,7 @@ class Run:
 
 def _compact(seeds: Sequence[int]) -> Any:
     """Seeds as [first, stop] where they are a range."""
-    whole = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
+    whole = all(seed == expected for seed, expected in zip(seeds, count(seeds[0])))
     return {"range": [seeds[0], seeds[-1] + 1]} if whole else {"list": list(seeds)}
 
 
@@ -160,7 +162,9 @@ def simulate(
     progress = parse_progress(progress)
     begin = time.perf_counter()
     collector = Collector(run)
-    _check_memory(run, collector.nbytes(), _least(run))
+    examples, given = run.inputs.count, run.given is not None
+    least = max(pass_bytes(m, examples, run.options, given) for m in run.sweep.models)
+    require(run.memory, result_and_copy=2 * collector.nbytes(), network=least)
     passes = list(build(run.sweep.models, run.inputs, run.targets, run.options, run.given))
     workers = _fit(run, passes, collector.nbytes())
     collector.allocate()
@@ -194,10 +198,11 @@ def prepare(
         source = {"network": network.digest()}
     if seeds is None:
         raise TypeError("seeds must be an integer >= 1 or an iterable of integers, got None")
-    sweep = expand(model, vary)
+    memory = parse_memory(memory_limit)
+    sweep = expand(model, vary, memory)
     chosen = parse_seeds(seeds)
     parsed_inputs = parse_inputs(inputs, isinstance(model, RNN))
-    parsed_targets = _targets(targets, sweep, parsed_inputs)
+    parsed_targets = parse_targets(targets, sweep.models, parsed_inputs)
     sweep = bind(sweep, parsed_inputs, parsed_targets)
     specs = parse(measure)
     named = {spec.name: spec for spec in specs}
@@ -211,7 +216,7 @@ def prepare(
     return Run(
         sweep=sweep, seeds=chosen, key=parse_seed("simulate", "key", key, 32),
         inputs=parsed_inputs, targets=parsed_targets, measure=specs, options=options,
-        threads=parse_threads(threads), memory=parse_memory(memory_limit), given=given,
+        threads=parse_threads(threads), memory=memory, given=given,
         source=source | {"model": describe(model), "vary": _plain(sweep, vary)},
     )  # fmt: skip
 
@@ -225,37 +230,9 @@ def _number(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
-def _targets(targets: Any, sweep: Sweep, inputs: Inputs) -> Targets | None:
-    """Given targets; they are read the same way for all losses of the sweep."""
-    if targets is None:
-        return None
-    losses = {model.loss for model in sweep.models}
-    if len(losses) > 1 and "linear" in losses:
-        raise ValueError("targets: loss='linear' reads them as v; vary the loss without targets")
-    return parse_targets(targets, sweep.models[0], inputs)
-
-
 def _fit(run: Run, passes: list[Pass], result: int) -> int:
     """Workers that fit into memory; MemoryError before any work where not even one does."""
-    largest = max(work_bytes(item) for item in passes) + _pool.CHUNK_BYTES
-    _check_memory(run, result, largest)
-    return max(1, min(run.threads, int((run.memory - 2 * result) // max(largest, 1))))
-
-
-def _least(run: Run) -> int:
-    """Bytes that one row of the largest network takes, without planning it."""
-    size = run.options.dtype.itemsize
-    return max(
-        2 * model.depth * (model.width if isinstance(model.width, int) else 1) * size
-        for model in run.sweep.models
-    )
-
-
-def _check_memory(run: Run, result: int, largest: int) -> None:
-    """Refuse a run whose result (and a copy of it) and one network's memory do not fit."""
-    if 2 * result + largest > run.memory:
-        raise MemoryError(
-            f"the result takes {result / 1e9:.3g} GB and one network {largest / 1e9:.3g} GB: "
-            f"more than the {run.memory / 1e9:.3g} GB that memory_limit or the machine allows; "
-            "ask for fewer seeds, conditions or examples"
-        )
+    chunks = [max(results_bytes(item), _pool.CHUNK_BYTES) for item in passes]
+    largest = max(work_bytes(item) + chunk for item, chunk in zip(passes, chunks))
+    require(run.memory, result_and_copy=2 * result, network=largest)
+    return max(1, min(run.threads, (run.memory - 2 * result) // largest))

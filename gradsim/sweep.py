@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gradsim._registry import unknown
-from gradsim.examples import Inputs, Targets
+from gradsim._memory import conditions_bytes, require
+from gradsim._registry import brief, unknown
+from gradsim.examples import Inputs, Targets, check_targets
 from gradsim.models import MLP, RNN
 
 Model = MLP | RNN
@@ -39,14 +41,18 @@ class Sweep:
         return tuple(len(label) for label in self.labels)
 
 
-def _values(name: str, values: Any) -> list[Any]:
-    """Values of a varied field, as plain Python where they are NumPy numbers."""
-    if isinstance(values, np.ndarray | xr.DataArray) and values.ndim > 0:
-        values = np.asarray(values).tolist()
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Sequence):
-        raise TypeError(f"vary[{name!r}] must be a sequence of values, got {values!r}")
-    if not values:
+def _check_sequence(name: str, values: Any) -> None:
+    array = isinstance(values, np.ndarray | xr.DataArray) and values.ndim > 0
+    if isinstance(values, str | bytes | Mapping) or not (array or isinstance(values, Sequence)):
+        raise TypeError(f"vary[{name!r}] must be a sequence of values, got {brief(values)}")
+    if len(values) == 0:
         raise ValueError(f"vary[{name!r}] must not be empty")
+
+
+def _values(values: Any) -> list[Any]:
+    """Values of a varied field, as plain Python where they are NumPy numbers."""
+    if isinstance(values, np.ndarray | xr.DataArray):
+        return np.asarray(values).tolist()
     return [v.item() if isinstance(v, np.generic) else v for v in values]
 
 
@@ -57,11 +63,11 @@ def _label(name: str, values: list[Any]) -> np.ndarray:
     mixed = bool(kinds) and len({type(v) for v in values}) > 1
     label = np.array(values) if simple and not mixed else np.array([str(v) for v in values])
     if len(np.unique(label)) != len(label):
-        raise ValueError(f"vary[{name!r}] must hold distinct values, got {values!r}")
+        raise ValueError(f"vary[{name!r}] must hold distinct values, got {brief(values)}")
     return label
 
 
-def expand(model: Model, vary: Mapping[str, Any] | None) -> Sweep:
+def expand(model: Model, vary: Mapping[str, Any] | None, memory: int) -> Sweep:
     """Conditions of a sweep: the product of all varied fields.
 
     Raises
@@ -69,20 +75,25 @@ def expand(model: Model, vary: Mapping[str, Any] | None) -> Sweep:
     TypeError, ValueError
         For a field that the model does not have, an empty or repeated value, or a value that the
         model refuses.
+    MemoryError
+        If there are more conditions than fit in ``memory`` bytes.
     """
     if not isinstance(model, MLP | RNN):
-        raise TypeError(f"model must be a gradsim MLP, RNN or Network, got {model!r}")
+        raise TypeError(f"model must be a gradsim MLP, RNN or Network, got {brief(model)}")
     if vary is None:
         vary = {}
     if not isinstance(vary, Mapping):
-        raise TypeError(f"vary must map field names to sequences, got {vary!r}")
+        raise TypeError(f"vary must map field names to sequences, got {brief(vary)}")
     names = [field.name for field in fields(model)]
     for name in vary:
         if name not in names:
             raise unknown(f"vary: field of {type(model).__name__}", name, names)
     if "depth" in vary and isinstance(getattr(model, "width", None), tuple):
         raise ValueError("vary['depth']: the tuple width sets the depth; vary width instead")
-    values = {name: _values(name, v) for name, v in vary.items()}
+    for name, given in vary.items():
+        _check_sequence(name, given)
+    require(memory, conditions=conditions_bytes(prod(map(len, vary.values()))))
+    values = {name: _values(given) for name, given in vary.items()}
     labels = tuple(_label(name, v) for name, v in values.items())
     models = tuple(
         _replaced(model, dict(zip(values, chosen))) for chosen in product(*values.values())
@@ -127,8 +138,11 @@ def _bound(model: Model, inputs: Inputs, targets: Targets | None) -> Model:
     if isinstance(model, MLP):
         if targets is not None and targets.width is not None and model.output_width is None:
             model = model.with_fields(output_width=targets.width)
-        return model
-    return _bound_rnn(model, inputs)
+    else:
+        model = _bound_rnn(model, inputs)
+    if targets is not None:
+        check_targets(targets, model, inputs.count)
+    return model
 
 
 def _bound_rnn(model: RNN, inputs: Inputs) -> RNN:

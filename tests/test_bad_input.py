@@ -42,6 +42,15 @@ def changed(**arrays):
     return replace(net(), **arrays)
 
 
+def written(name, value):
+    """A network whose arrays have been written to."""
+    network = net()
+    array = getattr(network, name)
+    array = array[0] if isinstance(array, list) else array
+    array[..., 0] = value
+    return network
+
+
 def ones(*shape):
     return np.ones(shape)
 
@@ -112,6 +121,8 @@ BAD = [
     ("gs.RNN(width=4, initial_state=[1, 2, 3, NAN])", ValueError, "initial_state", "finite"),
     ("gs.RNN(width=2, initial_state=['a', 'b'])", TypeError, "initial_state", "'a'"),
     ("gs.RNN(width=2, initial_state=[1j, 0])", TypeError, "initial_state", "1j"),
+    ("gs.RNN(width=4, initial_state=3)", TypeError, "initial_state", "3", "array"),
+    ("gs.RNN(width=1, initial_state=[10**400])", TypeError, "initial_state", "array"),
     ("sim(gs.RNN(width=4, initial_state=ones(3, 4)))", ValueError, "initial_state", "3", "1"),
     # model and seeds
     ("sim('MLP')", TypeError, "model", "'MLP'"),
@@ -133,6 +144,12 @@ BAD = [
     ("sim(seeds=['a'])", TypeError, "seeds", "'a'"),
     ("sim(seeds=np.ones((2, 2), int))", TypeError, "seeds", "[1, 1]"),
     ("sim(seeds=np.array(1.5))", TypeError, "seeds", "1.5"),
+    ("sim(seeds=xr.DataArray(3))", TypeError, "seeds", "DataArray"),
+    ("sim(seeds=xr.DataArray([4.0]))", TypeError, "seeds", "4.0"),
+    ("sim(seeds=range(3, -2, -1))", ValueError, "seeds", "-1"),
+    ("sim(seeds=range(2**64, 2**64 + 2))", ValueError, "seeds", "18446744073709551616"),
+    ("sim(seeds=10**5000)", ValueError, "seeds", "2**64"),
+    ("sim(seeds=iter(int, 1))", ValueError, "seeds", "iterator", "range"),
     # vary
     ("sim(vary=3)", TypeError, "vary", "3"),
     ("sim(vary=['sigma_w'])", TypeError, "vary", "['sigma_w']"),
@@ -170,6 +187,9 @@ BAD = [
     ("sim(inputs=ones(2, 4) * 1j)", TypeError, "inputs", "complex128"),
     ("sim(inputs=[['a'] * 4])", TypeError, "inputs", "<U1"),
     ("sim(inputs=[[1, None, 3, 4]])", TypeError, "inputs", "object"),
+    ("sim(inputs=ones(2, 4).astype('longdouble') * np.longdouble('1e400'))",
+     ValueError, "inputs", "finite"),
+    ("sim(inputs=np.ma.masked_less(ones(2, 4), 2))", ValueError, "inputs", "masked", "8"),
     ("sim(inputs={'a': 1})", TypeError, "inputs", "{'a': 1}"),
     ("sim(inputs=xr.Dataset({'a': 1.0}))", TypeError, "inputs", "Dataset"),
     ("sim(gs.MLP(input_width=5), inputs=ones(2, 4))", ValueError, "input_width=5", "4 features"),
@@ -184,6 +204,10 @@ BAD = [
      ValueError, "inputs", "'log10_loss'"),
     ("sim(inputs=labelled('example', 'feature', sigma_w=('example', [8, 9])), batch='each', "
      "vary={'sigma_w': [1, 2]})", ValueError, "inputs", "'sigma_w'"),
+    ("sim(inputs=labelled('example', 'feature', layer=('example', [8, 9])), batch='each')",
+     ValueError, "inputs", "'layer'"),
+    ("sim(inputs=labelled('example', 'feature', fan_in=('example', [8, 9])), batch='each')",
+     ValueError, "inputs", "'fan_in'"),
     ("sim(RNN, inputs=2)", ValueError, "sigma_u", "0.0", "inputs"),
     ("sim(RNN, inputs=ones(2, 5, 4))", ValueError, "sigma_u", "inputs"),
     ("sim(DRIVEN, vary={'sigma_u': [1, 0]}, inputs=2)", ValueError, "sigma_u", "0", "inputs"),
@@ -208,6 +232,8 @@ BAD = [
     ("sim(SOFTMAX, targets=[1.0, 2.0], inputs=2)", (TypeError, ValueError), "targets", "labels"),
     ("sim(SOFTMAX, targets=[[0, 0, 0, 1.5]])", ValueError, "targets", "[0, 1]", "cross_entropy"),
     ("sim(SOFTMAX, targets=[[1, 2]])", ValueError, "targets", "labels", "(1, 2)"),
+    ("sim(SOFTMAX.with_fields(output_width=4), targets=[0.5, 0.5, 0])",
+     ValueError, "targets", "4 features", "labels", "3"),
     ("sim(RNN, targets=ones(1, 3, 4))", ValueError, "targets", "5 steps", "3"),
     ("sim(RNN, targets=ones(1, 5, 3))", ValueError, "targets", "4 features", "3"),
     ("sim(RNN, targets=ones(1, 1, 5, 4))", ValueError, "targets", "(1, 1, 5, 4)"),
@@ -219,6 +245,7 @@ BAD = [
     ("sim(measure=[])", TypeError, "measure", "[]"),
     ("sim(measure=None)", TypeError, "measure", "None"),
     ("sim(measure=[3])", TypeError, "measure", "3"),
+    ("sim(measure=[[3] * 1000])", TypeError, "measure", "3"),
     ("sim(measure=['signal', 'signal'])", ValueError, "measure", "repeat", "signal"),
     ("gs.measurements.gradient(totals=True)", TypeError, "gradient", "'totals'", "total"),
     ("gs.measurements.gradient(total=1)", TypeError, "total=1", "bool"),
@@ -228,6 +255,8 @@ BAD = [
     ("sim(dtype=int)", ValueError, "dtype", "int"),
     ("sim(dtype=None)", (TypeError, ValueError), "dtype", "None"),
     ("sim(dtype='>f8')", ValueError, "dtype", "'>f8'"),
+    ("sim(dtype=',')", TypeError, "dtype", "','"),
+    ("sim(dtype={'names': 3})", TypeError, "dtype", "names"),
     ("sim(key=-1)", ValueError, "key", "-1"),
     ("sim(key=2**32)", ValueError, "key", "4294967296", "2**32"),
     ("sim(key=1.0)", TypeError, "key", "1.0"),
@@ -258,6 +287,9 @@ BAD = [
     ("gs.backward(MLP)", TypeError, "backward", "Network", "MLP"),
     ("gs.backward(None)", TypeError, "Network", "None"),
     ("gs.backward([np.eye(100)])", TypeError, "Network", "list"),
+    ("gs.network(SOFTMAX, 1, targets=[1.0, 2.0], inputs=2)", ValueError, "targets", "labels"),
+    ("gs.network(gs.MLP(width=4, output_width=3), 1, targets=ones(4))", ValueError, "targets", "3"),
+    ("gs.network(RNN, 1, targets=ones(1, 3, 4))", ValueError, "targets", "5 steps", "3"),
     # a Network in place of a model
     ("sim(net(), vary={'sigma_w': [1, 2]})", ValueError, "vary['sigma_w']", "activation"),
     ("sim(net(), vary={'depth': [1, 2]})", ValueError, "vary['depth']"),
@@ -273,6 +305,20 @@ BAD = [
     ("sim(changed(weights=[EYE, EYE, np.eye(3)]))", ValueError, "weights"),
     ("sim(changed(biases=[ones(3)] * 3))", ValueError, "biases"),
     ("gs.backward(changed(weights=[EYE * NAN] * 3))", ValueError, "weights", "finite"),
+    ("gs.backward(written('weights', NAN))", ValueError, "weights", "finite"),
+    ("sim(written('weights', NAN))", ValueError, "weights", "finite"),
+    ("gs.backward(written('biases', INF))", ValueError, "biases", "finite"),
+    ("gs.backward(written('inputs', NAN))", ValueError, "inputs", "finite"),
+    ("gs.backward(changed(inputs=ones(1, 5)))", ValueError, "inputs", "4", "5"),
+    ("gs.backward(changed(model=MLP, inputs=ones(1, 5)))", ValueError, "inputs", "4", "5"),
+    ("gs.backward(changed(targets=ones(2, 4)))", ValueError, "targets", "(2, 4)"),
+    ("gs.backward(changed(targets=ones(1, 3)))", ValueError, "targets", "4", "3"),
+    ("changed(weights=None)", TypeError, "weights", "None"),
+    ("changed(model='MLP')", TypeError, "model", "'MLP'"),
+    ("changed(model=gs.MLP(depth=3, width=5))", ValueError, "weights", "(5, 5)", "(4, 4)"),
+    ("changed(input_weights=EYE)", ValueError, "input_weights", "sigma_u"),
+    ("replace(net(DRIVEN), input_weights=None)", TypeError, "input_weights", "None"),
+    ("replace(net(DRIVEN), input_weights=ones(4, 2))", ValueError, "input_weights", "(4, 2)"),
     # from_arrays
     ("gs.from_arrays([])", (TypeError, ValueError), "weights", "[]"),
     ("gs.from_arrays(None)", TypeError, "weights", "None"),
@@ -294,6 +340,19 @@ BAD = [
     ("gs.from_arrays(TWO, inputs=ones(2, 3))", ValueError, "inputs", "4", "3"),
     ("gs.from_arrays(TWO, targets=ones(3))", ValueError, "targets", "4", "3"),
     ("gs.from_arrays(TWO, targets=ones(2, 4))", ValueError, "targets", "(2, 4)"),
+    ("gs.from_arrays(TWO, inputs=3)", TypeError, "inputs", "3", "array"),
+    ("gs.from_arrays(None, cell='vanilla', steps=3)", TypeError, "weights", "None"),
+    ("gs.from_arrays([], cell='vanilla', steps=3)", TypeError, "weights", "[]"),
+    ("gs.from_arrays([[[1, 2], [3]]], cell='vanilla')", ValueError, "weights[0]", "rectangular"),
+    ("gs.from_arrays(EYE, [[1, 2], [3]], cell='vanilla', steps=3)", ValueError, "biases", "[4]"),
+    ("gs.from_arrays(EYE, cell='vanilla', steps=3, targets=ones(3))", ValueError, "targets", "4"),
+    ("gs.from_arrays(EYE, cell='vanilla', steps=3, input_weights=[EYE, EYE])",
+     ValueError, "input_weights", "(4, 4)"),
+    ("gs.from_arrays([EYE] * 3, cell='vanilla', input_weights=EYE)", ValueError, "input_weights"),
+    ("gs.from_arrays(EYE, cell='vanilla', steps=3, input_weights=EYE, inputs=ones(2, 2, 4))",
+     ValueError, "inputs", "steps=3", "2"),
+    ("gs.from_arrays(EYE, cell='vanilla', steps=3, input_weights=EYE, inputs=ones(2, 3, 5))",
+     ValueError, "inputs", "4", "5"),
     ("gs.from_arrays(TWO, loss='cross_entropy', output='softmax', targets=[7])",
      ValueError, "targets", "7"),
     ("gs.from_arrays(EYE, cell='vanilla')", TypeError, "steps", "None"),
@@ -368,6 +427,7 @@ def test_bad_input__unknown_arguments_are_named(text, word):
 
 GOOD = [
     ("sim(seeds=xr.DataArray([4, 7]))", {"seed": 2}),
+    ("sim(seeds=range(9, 1, -4))", {"seed": 2}),
     ("sim(seeds=np.uint64(3))", {"seed": 3}),
     ("sim(seeds=iter([2**64 - 1, 0]))", {"seed": 2}),
     ("sim(gs.MLP(depth=np.int8(3), width=np.uint8(4), sigma_w=np.float32(1)))", {"layer": 3}),
@@ -386,6 +446,12 @@ GOOD = [
      {"example": 2}),
     ("sim(targets=ones(3))", {"layer": 3}),
     ("sim(SOFTMAX, targets=[3, 0], inputs=2)", {"seed": 3}),
+    ("sim(SOFTMAX, inputs=2, targets=[3, 0], vary={'loss': ['mse', 'cross_entropy']})",
+     {"loss": 2}),
+    ("sim(SOFTMAX.with_fields(output_width=10**6), 1, targets=[10**6 - 1])", {"seed": 1}),
+    ("sim(RNN, targets=ones(1, 7, 4))", {"step": 5}),
+    ("sim(RNN, vary={'steps': [2, 5]}, targets=ones(1, 5, 4))", {"steps": 2}),
+    ("sim(inputs=labelled('example', 'feature', seed=('example', [8, 9])))", {"seed": 3}),
     ("sim(threads=10**9)", {"seed": 3}),
     ("sim(memory_limit=10**30)", {"seed": 3}),
     ("sim(net(), None)", {"seed": 1}),
@@ -406,6 +472,7 @@ HUGE = [
     ("gs.simulate(MLP, 10**30)", (MemoryError, ValueError)),
     ("gs.simulate(MLP, 10**12)", (MemoryError, ValueError)),
     ("gs.simulate(MLP, range(10**12))", (MemoryError, ValueError)),
+    ("gs.simulate(MLP, range(2**63, 2**64))", (MemoryError, ValueError)),
     ("gs.simulate(MLP, 10**6, vary={'depth': [1000]}, memory_limit=10**8)", (MemoryError,)),
     ("gs.simulate(MLP, 10**6, vary={'sigma_w': np.linspace(1, 2, 1000)})", (MemoryError,)),
     (
@@ -415,6 +482,8 @@ HUGE = [
     ("gs.simulate(MLP, 10**6, inputs=10**4, batch='each')", (MemoryError,)),
     ("gs.simulate(MLP, 1, inputs=10**15)", (MemoryError,)),
     ("gs.simulate(MLP, 1, inputs=10**9)", (MemoryError,)),
+    ("gs.simulate(MLP, 1, inputs=10**400)", (MemoryError,)),
+    ("gs.simulate(MLP, 1, vary={'sigma_w': range(10**12)})", (MemoryError,)),
     ("gs.simulate(gs.MLP(width=10**9, depth=2), 1)", (MemoryError,)),
     ("gs.simulate(gs.MLP(depth=10**9), 1)", (MemoryError,)),
     ("gs.simulate(gs.MLP(depth=2**63, width=1), 1)", (MemoryError, ValueError)),
@@ -422,7 +491,14 @@ HUGE = [
     ("gs.simulate(gs.MLP(depth=10**6, width=4096), 1)", (MemoryError,)),
     ("gs.simulate(gs.RNN(width=10**6), 1)", (MemoryError,)),
     ("gs.simulate(gs.RNN(steps=10**12), 1)", (MemoryError,)),
+    ("gs.simulate(gs.RNN(steps=10**8, width=1), 1)", (MemoryError,)),
+    ("gs.simulate(gs.RNN(steps=10**8, width=1), 1, memory_limit=10**10)", (MemoryError,)),
+    ("gs.simulate(gs.MLP(depth=10**8, width=1), 1, measure='signal')", (MemoryError,)),
     ("gs.network(gs.MLP(width=10**6), 1)", (MemoryError,)),
+    ("gs.network(gs.MLP(depth=10**9, width=1), 1)", (MemoryError,)),
+    ("gs.network(gs.RNN(steps=10**9, width=1, tied=False), 1)", (MemoryError,)),
+    ("gs.network(MLP, 1, inputs=10**15)", (MemoryError,)),
+    ("gs.backward(gs.from_arrays(np.eye(4), cell='vanilla', steps=10**12))", (MemoryError,)),
     ("gs.simulate(MLP, [*range(100_000), 99_999])", (ValueError,)),  # repeated at the end
 ]
 
@@ -480,3 +556,24 @@ def test_too_large__is_refused_at_once(answers, case):
     assert message
     assert "Unable to allocate" not in message, "NumPy's own words"
     assert growth < 300e6
+
+
+def test_from_arrays__keeps_dims_by_name_and_its_own_copies():
+    weights, x, y = [ones(3, 4), ones(2, 3)], np.arange(8.0).reshape(2, 4), ones(2, 2) * [[1], [2]]
+    named = gs.from_arrays(
+        weights, inputs=xr.DataArray(x.T, dims=("feature", "example")),
+        targets=xr.DataArray(y.T, dims=("feature", "example")),
+    )  # fmt: skip
+    plain = gs.from_arrays(weights, inputs=x, targets=y)
+    np.testing.assert_array_equal(named.inputs, plain.inputs)
+    np.testing.assert_array_equal(named.targets, plain.targets)
+    weights[0][:] = 5.0
+    np.testing.assert_array_equal(plain.weights[0], ones(3, 4))
+
+
+def test_targets__of_every_step_serve_heads_of_every_depth():
+    targets = np.random.default_rng(1).normal(size=(1, 5, 4))
+    both = sim(RNN.with_fields(loss_at="all"), vary={"steps": [2, 5]}, targets=targets)
+    for steps in (2, 5):
+        alone = sim(RNN.with_fields(loss_at="all", steps=steps), targets=targets[:, :steps])
+        np.testing.assert_allclose(both.log10_loss.sel(steps=steps), alone.log10_loss, rtol=1e-12)
