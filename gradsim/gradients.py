@@ -19,6 +19,8 @@ from gradsim.sweep import Sweep, bind
 from gradsim.tape import Map
 from gradsim.workspace import Worker, work_bytes
 
+NOT_FINITE = 2  # status of a network whose forward pass left the range
+
 
 @dataclass(frozen=True, repr=False)
 class Gradients:
@@ -78,6 +80,8 @@ def backward(net: Network) -> Gradients:
         If ``net`` is not a Network, or its arrays have been changed to what does not fit.
     MemoryError
         If the gradients do not fit, before any work.
+    OverflowError
+        If the forward pass leaves the range of float64.
 
     Examples
     --------
@@ -99,7 +103,13 @@ def backward(net: Network) -> Gradients:
     (item,) = build((model,), inputs, targets, options, given)
     require(memory, network=work_bytes(item))
     worker = Worker(item, np.zeros((1, 1), np.int64))
-    worker.run(np.array([net.seed or 0], np.uint64), net.key)
+    results = worker.run(np.array([net.seed or 0], np.uint64), net.key)
+    status, layer = results.status()[0, 0].tolist()
+    if status == NOT_FINITE:
+        raise OverflowError(
+            f"backward: the forward pass leaves the range of float64 at layer {layer}, so the "
+            "network has no gradient (status 2 of simulate)"
+        )
     return _Reader(net, given, item, worker).gradients()
 
 

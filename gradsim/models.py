@@ -15,6 +15,7 @@ from gradsim.initializers import initializers
 
 NORMS, PLACEMENTS = ("layer", "batch"), ("pre", "post")
 PER_DEPTH = "1/sqrt(depth)"  # the residual scale that keeps the variance of any depth
+STEEPEST = 1e6  # a slope is no row scale: beyond it float32 loses numbers that the window holds
 LOSSES = ("mse", "cross_entropy", "linear")
 
 
@@ -58,6 +59,8 @@ class _Model:
             choice(kind, "norm", self.norm, NORMS)
         choice(kind, "norm_placement", self.norm_placement, PLACEMENTS)
         self._set("norm_eps", real(kind, "norm_eps", self.norm_eps))
+        if abs(self.slope) > STEEPEST:
+            raise ValueError(f"{kind}(slope={self.slope!r}): slope must be in +-{STEEPEST:g}")
 
     def with_fields(self, **values: Any) -> Any:
         """Copy of the model with some fields replaced, validated anew."""
@@ -96,7 +99,7 @@ class MLP(_Model):
     cell
         Name in :data:`gradsim.cells`.
     slope
-        Slope of leaky_relu for negative arguments.
+        Slope of leaky_relu for negative arguments, of magnitude 1e6 at most.
     residual_scale
         alpha of the residual cells; "1/sqrt(depth)" is taken at each depth.
     norm

@@ -100,4 +100,5 @@ def outer_mean(delta: Scaled, a: Scaled) -> Scaled:
 
 def times(delta: Scaled, weights: np.ndarray, factor: float) -> Scaled:
     """Factor * delta (example, unit) @ weights (unit, input)."""
-    return Scaled(delta.array @ weights * factor, delta.exponent).normalised()
+    d, w = delta.normalised(), Scaled(weights, 0).normalised()  # their product may overflow
+    return Scaled(d.array @ w.array * factor, d.exponent + w.exponent).normalised()

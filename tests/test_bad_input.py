@@ -111,6 +111,7 @@ BAD = [
     ("gs.MLP(sigma_w=10**400)", (TypeError, ValueError), "sigma_w"),
     ("gs.MLP(sigma_b=-0.1)", ValueError, "sigma_b", "-0.1"),
     ("gs.MLP(slope=NAN)", ValueError, "slope", "nan"),
+    ("gs.MLP(slope=-1e7)", ValueError, "slope", "-10000000.0", "1e+06"),
     ("gs.RNN(sigma_u=-1)", ValueError, "sigma_u", "-1"),
     # initial states
     ("gs.RNN(initial_state='ones')", ValueError, "initial_state", "'ones'"),
