@@ -19,6 +19,7 @@ The study `nielsen` is run as well: it places published norms of such networks a
 """
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -66,7 +67,8 @@ def depth_profile(
     -------
     xarray.Dataset
         Dims (activation, gain, depth, seed, layer), the variables of the `gradient` measurement,
-        and the coordinates `init` and `sigma_w` (in a square layer), both (activation, gain).
+        and the coordinates `init` and `sigma_w` (in a square layer), both (activation, gain). Its
+        `gradsim_config` names the study and its arguments, and the call of `simulate` within.
 
     Raises
     ------
@@ -81,6 +83,7 @@ def depth_profile(
         MODEL, seeds, vary=vary, inputs=inputs, targets=targets, threads=threads, progress=progress
     )
     ds = _by_gain(ds)
+    ds.attrs["gradsim_config"] = _config(ds.attrs["gradsim_config"])
     if folder:
         gs.save(ds, folder / "depth_profile.nc")
         figure(ds).savefig(folder / "depth_profile.png", dpi=120)
@@ -120,6 +123,14 @@ def _by_gain(ds: xr.Dataset) -> xr.Dataset:
     ds.gain.attrs = {"long_name": "gain", "units": "1"}
     ds.attrs["history"] += "\ngradsim.studies.depth_profile: one init for each gain"
     return ds
+
+
+def _config(simulated: str) -> str:
+    """Configuration of the study: one of `simulate` alone would describe more conditions."""
+    call = json.loads(simulated)
+    arguments = {"seeds": call["seeds"], "examples": call["examples"]}
+    config = {"study": "depth_profile", "arguments": arguments, "simulate": call}
+    return json.dumps(config, sort_keys=True, separators=(",", ":"))
 
 
 def _model(activation: str, init: str) -> gs.MLP:

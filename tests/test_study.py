@@ -1,5 +1,6 @@
 """The studies: their files, figures and words, and their numbers from the definition."""
 
+import json
 import os
 import re
 import subprocess
@@ -72,6 +73,17 @@ def test_study__writes_a_file_that_loads_as_it_was_and_a_figure(ds, folder):
     assert {file.name for file in folder.iterdir()} == {"depth_profile.nc", "depth_profile.png"}
     assert gs.load(folder / "depth_profile.nc").identical(ds)
     assert (folder / "depth_profile.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_study__its_config_rebuilds_it(ds):
+    config = json.loads(ds.attrs["gradsim_config"])
+    assert config["study"] == "depth_profile"
+    asked = config["arguments"]
+    seeds = range(*asked["seeds"]["range"])
+    again = study.depth_profile(seeds, asked["examples"], progress=False)
+    assert again.equals(ds)
+    assert again.attrs["gradsim_config"] == ds.attrs["gradsim_config"]
+    assert dict(config["simulate"]["vary"]).keys() == {"activation", "init", "depth"}
 
 
 def test_study__has_every_activation_gain_and_depth(ds):
