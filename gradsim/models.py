@@ -37,14 +37,6 @@ class _Model:
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
-    def _check_widths_meet(self) -> None:
-        """A cell that adds its state to a result needs layers of one width."""
-        if len(set(self.widths[:-1])) > 1 and table_of(self).mixes_widths:  # type: ignore
-            raise ValueError(
-                f"{self._kind}(cell={self.cell!r}): the input and all hidden layers must have one "
-                f"width, got {self.widths[:-1]}"  # type: ignore
-            )
-
     def _check_common(self) -> None:
         kind = self._kind
         choice(kind, "activation", self.activation, tuple(activations))
@@ -165,6 +157,16 @@ class MLP(_Model):
                 f"got {self.last_activation!r}"
             )
         self._check_widths_meet()
+
+    def _check_widths_meet(self) -> None:
+        """A cell that adds its state to a result needs layers of one width."""
+        hidden = self.width[1:-1] if isinstance(self.width, tuple) else (self.width,)
+        widths = {self.ends[0], *(hidden if self.depth > 1 else ())}
+        if len(widths) > 1 and table_of(self).mixes_widths:
+            raise ValueError(
+                f"MLP(cell={self.cell!r}): the input and all hidden layers must have one width, "
+                f"got {sorted(widths)}"
+            )
 
     def _check_widths(self, widths: Sequence[Any]) -> None:
         if len(widths) < 2:
