@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gradsim import analysis, storage
+from gradsim.analysis import _resample
 
 INF, NAN = np.inf, np.nan
 
@@ -187,7 +188,7 @@ def test_growth_rate__of_dead_networks_alone_is_labelled_and_not_a_number():
 @given(logs=hnp.arrays("f8", (6, 3), elements=st.floats(-1500, 1500) | st.just(-INF)))
 def test_log_weighted_sum__never_underflows(logs):
     weights = np.array([[1.0] * 6, [0, 3, 0, 2, 1, 0], [0, 0, 0, 0, 6, 0], [2, 0, 4, 0, 0, 0]])
-    found = analysis._log_weighted_sum(weights, logs)
+    found = _resample.log_weighted_sum(weights, logs)
     for (row, column), value in np.ndenumerate(found):
         drawn = np.repeat(logs[:, column], weights[row].astype(int))
         top = drawn.max()

@@ -1,0 +1,12 @@
+"""Statistics over networks: quantiles, growth rates and onset distances of labelled results.
+
+Norms are log10: an exact zero is -inf, an absent layer NaN. Only seeds are independent samples,
+so intervals resample whole seeds, with all their examples and layers.
+"""
+
+from gradsim.analysis._growth import growth_rate
+from gradsim.analysis._labels import LAYER_DIMS, layered
+from gradsim.analysis._onset import onset
+from gradsim.analysis._quantile import quantile
+
+__all__ = ["LAYER_DIMS", "growth_rate", "layered", "onset", "quantile"]
