@@ -11,11 +11,13 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 import xarray as xr
+
+from gradsim._storable import check_storable
 
 _MAJOR = 1  # of the newest format this version reads: Conventions = "gradsim-1.0"
 _TAG = b"gradsim-sha256 "
@@ -23,13 +25,6 @@ _TRAILER_BYTES = len(_TAG) + 64 + 1
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20
 _FILTERS = {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
-_NUMERIC = [np.dtype(code) for code in "?bBhHiIlLqQfd"]
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.@+-]*")
-# Attributes that NetCDF, HDF5 or xarray take for themselves: they would change what is read back.
-_RESERVED = re.compile(
-    r"_.*|missing_value|scale_factor|add_offset|dtype|coordinates|CLASS|NAME|REFERENCE_LIST"
-    r"|DIMENSION_LIST"
-)
 
 
 class InvalidFileError(ValueError):
@@ -99,7 +94,7 @@ def save(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
     if not isinstance(ds, xr.Dataset):
         raise TypeError(f"save(ds=...): must be an xarray.Dataset, got {type(ds).__name__}")
     target = os.path.realpath(_as_path(path, "save"))
-    _check_storable(ds)
+    check_storable(ds)
     if os.path.isdir(target):
         raise IsADirectoryError(f"save(path={target!r}): must name a file, this is a folder")
     folder = os.path.dirname(target)
@@ -155,66 +150,6 @@ def _as_path(path: str | os.PathLike[str], caller: str) -> str:
     except TypeError:
         kind = type(path).__name__
         raise TypeError(f"{caller}(path=...): must be a str or os.PathLike, got {kind}") from None
-
-
-def _check_storable(ds: xr.Dataset) -> None:
-    for name in [*ds.dims, *ds.variables]:
-        _check_name(name, "the Dataset")
-    _check_attributes(ds.attrs, "the Dataset")
-    for name, variable in ds.variables.items():
-        if variable.dtype.newbyteorder("=") not in _NUMERIC and not _is_text(variable):
-            raise TypeError(
-                f"save: variable {name!r} must be of integers, float32, float64, bool or str, "
-                f"got {variable.dtype}"
-            )
-        _check_attributes(variable.attrs, f"variable {name!r}")
-
-
-def _is_text(variable: xr.Variable) -> bool:
-    if variable.dtype.kind not in "UO":
-        return False
-    return all(isinstance(text, str) and _is_plain(text) for text in variable.values.flat)
-
-
-def _is_plain(text: str) -> bool:
-    """Whether the text survives UTF-8 and NUL-terminated strings."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False
-
-
-def _check_name(name: Hashable, owner: str) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(
-            f"save: names in {owner} must be ASCII letters, digits or any of _.@+- and start with "
-            f"a letter or _, got {name!r}"
-        )
-
-
-def _check_attributes(attrs: dict[Any, Any], owner: str) -> None:
-    for name, value in attrs.items():
-        _check_name(name, owner)
-        if _RESERVED.fullmatch(name):
-            raise ValueError(
-                f"save: attribute {name!r} of {owner} is reserved by NetCDF, rename it"
-            )
-        if isinstance(value, bool) or not isinstance(value, (str, int, float, np.number)):
-            raise TypeError(
-                f"save: attribute {name!r} of {owner} must be a str, int or float, got "
-                f"{type(value).__name__} {value!r}; json.dumps makes a str of it"
-            )
-        if not _is_exact(value):
-            raise ValueError(
-                f"save: attribute {name!r} of {owner} must be text without NUL or a number of at "
-                f"most 64 bits, got {value!r}"
-            )
-
-
-def _is_exact(value: Any) -> bool:
-    if isinstance(value, (int, np.integer)):
-        return -(2**63) <= int(value) < 2**63
-    return _is_plain(value) if isinstance(value, str) else np.asarray(value).dtype in _NUMERIC
 
 
 @contextlib.contextmanager

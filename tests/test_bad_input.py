@@ -376,6 +376,7 @@ BAD = [
     ("gs.save(xr.Dataset(), '/no/such/folder/a.nc')", FileNotFoundError, "/no/such/folder"),
     ("gs.save(xr.Dataset({'a': ('x', [1j])}), 'a.nc')", TypeError, "'a'", "complex128"),
     ("gs.save(xr.Dataset(attrs={'a': None}), 'a.nc')", TypeError, "'a'", "None"),
+    ("gs.save(xr.Dataset(attrs={'a': ['x' * 1000]}), 'a.nc')", TypeError, "'a'", "list"),
     ("gs.load('/no/such/file.nc')", FileNotFoundError, "/no/such/file.nc"),
     ("gs.load(3)", TypeError, "path", "int"),
     ("gs.load(__file__)", ValueError, "test_bad_input.py", "NetCDF"),
