@@ -15,6 +15,7 @@ except PackageNotFoundError:  # run from the repository, uninstalled
 from gradsim import analysis, plot, theory
 from gradsim.activations import activations
 from gradsim.cells import cells
+from gradsim.expressions import activation
 from gradsim.initializers import initializers
 from gradsim.measurements import measurements
 from gradsim.models import MLP, RNN
@@ -30,6 +31,7 @@ __all__ = [
     "Network",
     "Scaled",
     "UnderflowError",
+    "activation",
     "activations",
     "analysis",
     "backward",

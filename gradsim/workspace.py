@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradsim.activations import program_shape
 from gradsim.kernels import engine
 from gradsim.kernels._jit import load_units
 from gradsim.kernels.program import CONTEXT, INTS, REALS
@@ -65,6 +66,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "drive": (1, b_count * widest if n_in else 0),
         "push": (1, b_count * widest),
         "scratch": (1, widest_in),
+        "program_rows": program_shape(),
         "batch": (1, batch if backward and sizes.batch > 0 else 0),
         "input_cotangents": (head_rows if n_in else 0, n_in),
     }

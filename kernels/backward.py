@@ -14,7 +14,6 @@ from .measure import (
     delta_rows,
     entries_of,
     mean_row_norm,
-    never_zero,
     write_layer,
 )  # fmt: skip
 from .norms import lift_row
@@ -40,6 +39,7 @@ from .program import (  # fmt: skip
     value,
     value_width,
 )
+from .rows import never_zero
 from .totals import add_untied, finish
 from .unrolled import enter
 
@@ -193,7 +193,7 @@ def _underflowed(x, like, layer, inner, k):
             n = ints(x.layer)[WIDTH, layer]
             rows, _ = cotangent(x, like, op[3], inner * x.examples, n)
             slopes = slopes_of(x, like, op[7], layer)
-            if ops.underflowed(slopes, ints(x.row)[0, k], rows, k, never_zero(code)):
+            if ops.underflowed(slopes, ints(x.row)[0, k], rows, k, never_zero(x, code)):
                 return True
     return False
 

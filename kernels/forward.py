@@ -4,7 +4,7 @@ import numpy as np
 
 from . import ops
 from ._jit import jit, unit
-from .activations import HOMOGENEOUS, largest_bits
+from .activations import largest_bits
 from .draws import draw_bias
 from .heads import run_heads
 from .measure import EXTRA
@@ -30,6 +30,7 @@ from .program import (  # fmt: skip
     slopes_of,
     value,
 )
+from .rows import homogeneous
 from .signal import write_signal
 from .vecmath import exponent_of
 
@@ -98,7 +99,7 @@ def _elementwise(x, like, op, layer):
             code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
             rows = (c * x.examples, (c + 1) * x.examples)
             _note_overflow(x, code, a, ea, rows, layer)
-            ops.map_forward(code, floats(x.condition_f)[SLOPE, c], a, ea, out, eo, slopes, rows)
+            ops.map_forward(x, code, floats(x.condition_f)[SLOPE, c], a, ea, out, eo, slopes, rows)
     elif op[0] == ops.AFFINE:
         scale, shift = floats(x.constants)[op[4], 0], floats(x.constants)[op[4], 1]
         ops.shift_forward(a, ea, a.dtype.type(scale), a.dtype.type(shift), out, eo)
@@ -115,7 +116,7 @@ def _note_overflow(x, code, z, ez, rows, layer):
     """Note rows whose true pre-activations leave the range of T where phi needs them."""
     limit = 127 if z.itemsize == 4 else 1023
     for r in range(rows[0], rows[1]):
-        if ez[r] > 0 and not HOMOGENEOUS[code] and ints(x.bad)[0, r] == 0:
+        if ez[r] > 0 and not homogeneous(x, code) and ints(x.bad)[0, r] == 0:
             if exponent_of(largest_bits(z, r)) + ez[r] > limit:
                 ints(x.bad)[0, r] = layer
 

@@ -79,9 +79,14 @@ INTS = {
     "status": "S * entries; status, layer",
     "ticks": "1; layers done",
     "stop": "1; set to end the run",
+    "facts": "see rows.HOMOGENEOUS ...; activation",
+    "programs": "operation of a user's activation; kind, operand, operand, code",
 }
 FLOATS = {
     "constants": "constant; scale, shift",
+    "facts_f": "see rows.GAMMA ...; activation",
+    "program_f": "operation of a user's activation; its constants",
+    "program_rows": "value and slope of every value of a program; rows.BLOCK",
     "condition_f": "see SLOPE ...; C",
     "scale": "map * C + c; L + 1",
     "head_f": "see OUTPUT_SLOPE ...; H",
