@@ -15,6 +15,7 @@ except PackageNotFoundError:  # run from the repository, uninstalled
 from gradsim import analysis, plot, theory
 from gradsim.activations import activations
 from gradsim.cells import cell, cells
+from gradsim.expressions import activation
 from gradsim.gradients import Gradients, backward
 from gradsim.initializers import initializers
 from gradsim.measurements import measurements
@@ -31,6 +32,7 @@ __all__ = [
     "Network",
     "Scaled",
     "UnderflowError",
+    "activation",
     "activations",
     "analysis",
     "backward",

@@ -27,7 +27,7 @@ def unknown(what: str, name: object, known: list[str]) -> ValueError:
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):
-    """A read-only mapping from name to entry whose text form is a table.
+    """A mapping from name to entry whose text form is a table; entries are added, never replaced.
 
     Parameters
     ----------
@@ -63,6 +63,12 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     def __len__(self) -> int:
         """Return the number of entries."""
         return len(self._entries)
+
+    def register(self, name: str, entry: Entry) -> None:
+        """Add an entry under a name that is not taken."""
+        if name in self._entries:
+            raise ValueError(f"{self._kind} {name!r} exists already")
+        self._entries[name] = entry
 
     def __repr__(self) -> str:
         """Table of all entries."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradsim.activations import activations, output_code
+from gradsim.activations import activations, engine_facts, output_code
 from gradsim.examples import Inputs, Targets, target_block
 from gradsim.initializers import initializers
 from gradsim.kernels import losses
@@ -111,7 +111,7 @@ def conditions(group: "Group", given: "Given | None") -> Arrays:
         ),
         "head_f": np.array([[m.slope for m in heads], head], np.float64),
         "row": (group.source[:, None] * group.examples + np.arange(group.examples)).reshape(1, -1),
-    }  # fmt: skip
+    } | engine_facts()  # fmt: skip
 
 
 def _table(*rows: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradsim._registry import brief, unknown
 from gradsim._validate import choice, real, whole
-from gradsim.activations import OUTPUTS, activations
+from gradsim.activations import activations, outputs
 from gradsim.cells import cells, table_of
 from gradsim.initializers import initializers
 
@@ -150,7 +150,7 @@ class MLP(_Model):
             if getattr(self, name) is not None:
                 self._set(name, whole("MLP", name, getattr(self, name)))
         if self.output is not None:
-            choice("MLP", "output", self.output, OUTPUTS)
+            choice("MLP", "output", self.output, outputs())
         if self.loss == "cross_entropy" and self.last_activation not in ("sigmoid", "softmax"):
             raise ValueError(
                 "MLP(loss='cross_entropy'): output must be 'sigmoid' or 'softmax', "

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradsim.activations import program_shape
 from gradsim.kernels import engine
 from gradsim.kernels._jit import load_units
 from gradsim.kernels.program import CONTEXT, INTS, REALS
@@ -69,6 +70,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "norm": (norms, max(rows, conditions * widest)),
         "norm_e": (norms, max(rows, conditions)),
         "work": (3, widest),
+        "program_rows": program_shape(),
         "batch": (1, batch if backward and sizes.batch > 0 else 0),
         "input_cotangents": (head_rows if n_in else 0, n_in),
     }

@@ -119,6 +119,9 @@ def _guard(dispatcher: Any) -> Any:
     return dispatcher
 
 
+INLINED = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def by_dtype(single: Callable, double: Callable) -> Callable:
     """One scalar function with a float32 and a float64 form, chosen by its first argument.
 
@@ -129,11 +132,12 @@ def by_dtype(single: Callable, double: Callable) -> Callable:
     def choose(x, *rest):
         return single(x, *rest) if isinstance(x, np.float32) else double(x, *rest)
 
-    # Without forceinline LLVM leaves a large form as a call, and the loop over it scalar.
-    @overload(choose, jit_options={"forceinline": True})
+    # Without forceinline LLVM leaves a large form as a call, and the loop over it scalar.  The form
+    # itself is what is compiled, without a function round it or a way in from Python.
+    @overload(choose, jit_options=INLINED, strict=False)
     def _choose(x, *rest):
         chosen = single if x == numba.types.float32 else double
-        return lambda x, *rest: chosen(x, *rest)
+        return getattr(chosen, "py_func", chosen)
 
     return choose
 

@@ -1,120 +1,189 @@
-"""Activations: each one a ``(value, slope)`` pair beside its prose and its limits.
+"""The table of activations: each one a compiled ``(value, slope)`` pair beside its prose.
 
-A row of the table is all there is to an activation: the compiled pair (value and slope share
-their exponential), the NumPy form that serves the eager oracle and the theory, and the facts
-that the engine and the reports need.  Slopes never come from a cancellation such as
-``1 - tanh(z)**2``: both tails keep their relative accuracy.
+A row of the table is all there is to an activation: the compiled pair (`pairs`), the NumPy forms
+that serve the eager oracle and the theory (`forms`), and the facts that the engine and the reports
+need.  How rows of the engine go through it: `rows`.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import forms
 from ._jit import jit
-from .vecmath import bits, exponent_of, pow2, sigmoid_pair, tanh_pair
+from .forms import plain
+from .pairs import LECUN, PAIRS, SELU_LEFT, SELU_SCALE
+from .vecmath import bits, pow2
 
-IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU = range(5)
-SOFTMAX = 100  # couples the units of a row, so it is an output only (see `losses`)
+SOFTMAX = 1 << 20  # couples the units of a row, so it is an output only (see `losses`)
 
 
 class Activation(NamedTuple):
-    """What is known of one activation; ``value`` and ``slope`` are its NumPy forms."""
+    """What is known of one activation; ``value``, ``slope`` and ``second`` are its NumPy forms."""
 
     name: str
-    code: int
     formula: str
     value: Callable  # (z, slope) -> phi(z); also for complex z
     slope: Callable  # (z, slope) -> phi'(z)
+    second: Callable  # (z, slope) -> phi''(z), the one of z < 0 at a kink
     gamma: Callable  # (slope) -> sup |phi'|
     gamma_at: str
     slopes_at_zero: Callable  # (slope) -> (left, right)
     homogeneous: bool  # phi(c z) = c phi(z) for every c > 0
-    has_zero_slope: bool  # phi' is exactly 0 somewhere, so that units can die
+    has_zero_slope: bool  # phi' is exactly 0 on an interval, so that units can die
     linear_below: tuple[int, int]  # binary exponents (float32, float64), see below
     reference: str
+    kinks: tuple[float, ...] = ()  # where phi' or phi'' jumps, besides 0
+    # (q) -> (E phi^2, E phi'^2) for a normal number of variance q, where quadrature cannot follow
+    mean_squares: Callable | None = None
+    code: int = -1
+    program: Any = None  # of an activation that a user wrote
+
+    @property
+    def sup_slope(self) -> str:
+        """Gamma at the default slope, as text."""
+        return f"{self.gamma(0.01):.10g}"
+
+    @property
+    def slope_at_zero(self) -> str:
+        """Slopes on the two sides of 0 at the default slope, as text."""
+        left, right = (f"{s:.6g}" for s in self.slopes_at_zero(0.01))
+        return left if left == right else f"{left} | {right}"
 
 
-# phi(z) = slope * z to working precision below 2**linear_below; NEVER where phi(0) is not 0.
+def _constant(number: float) -> Callable[[float], float]:
+    return lambda slope: number
+
+
+def _both(left: float, right: float | None = None) -> Callable[[float], tuple[float, float]]:
+    sides = left, left if right is None else right
+    return lambda slope: sides
+
+
+def _sine_squares(q: float) -> tuple[float, float]:
+    return -np.expm1(-2 * q) / 2, (1 + np.exp(-2 * q)) / 2
+
+
+# phi(z) = slope * z and phi'(z) = slope to working precision below 2**linear_below; NEVER where
+# phi(0) is not 0.
 NEVER = -(2**62)
+_ALWAYS, _NOWHERE = (0, 0), (NEVER, NEVER)
+_CUBIC = (-13, -27)  # phi = z + O(z^3)
+_QUADRATIC = (-26, -55)  # phi = slope z (1 + O(z))
 
-
-def _sigmoid(z, slope):
-    return 1 / (1 + np.exp(-z))
-
-
-def _sigmoid_slope(z, slope):
-    t = np.exp(-np.abs(z))
-    return t / (1 + t) ** 2
-
-
-TABLE = (
+_ROWS = (
     Activation(
-        "identity", IDENTITY, "z",
-        lambda z, slope: z, lambda z, slope: np.ones_like(z),
-        lambda slope: 1.0, "everywhere", lambda slope: (1.0, 1.0),
-        True, False, (0, 0), "linear network",
+        "identity", "z", plain(lambda z: z), plain(np.ones_like), plain(forms.zero),
+        _constant(1.0), "everywhere", _both(1.0), True, False, _ALWAYS, "linear network",
     ),
     Activation(
-        "sigmoid", SIGMOID, "1 / (1 + exp(-z))",
-        _sigmoid, _sigmoid_slope,
-        lambda slope: 0.25, "0", lambda slope: (0.25, 0.25),
-        False, False, (NEVER, NEVER), "logistic function",
+        "sigmoid", "1 / (1 + exp(-z))",
+        plain(forms.sigmoid), plain(forms.sigmoid_slope), plain(forms.sigmoid_second),
+        _constant(0.25), "0", _both(0.25), False, False, _NOWHERE, "logistic function",
     ),
     Activation(
-        "tanh", TANH, "tanh(z)",
-        lambda z, slope: np.tanh(z), lambda z, slope: 1 / np.cosh(z) ** 2,
-        lambda slope: 1.0, "0", lambda slope: (1.0, 1.0),
-        False, False, (-13, -27), "hyperbolic tangent",
+        "tanh", "tanh(z)", plain(np.tanh), plain(forms.tanh_slope), plain(forms.tanh_second),
+        _constant(1.0), "0", _both(1.0), False, False, _CUBIC, "hyperbolic tangent",
     ),
     Activation(
-        "relu", RELU, "max(z, 0)",
-        lambda z, slope: np.where(np.real(z) > 0, z, 0 * z),
-        lambda z, slope: np.where(z > 0, 1.0, 0.0),
-        lambda slope: 1.0, "z > 0", lambda slope: (0.0, 1.0),
-        True, True, (0, 0), "Nair and Hinton 2010",
+        "relu", "max(z, 0)",
+        plain(lambda z: forms.where_positive(z, z, 0 * z)),
+        plain(lambda z: forms.where_positive(z, 1.0, 0.0)), plain(forms.zero),
+        _constant(1.0), "z > 0", _both(0.0, 1.0), True, True, _ALWAYS, "Nair and Hinton 2010",
     ),
     Activation(
-        "leaky_relu", LEAKY_RELU, "z if z > 0 else slope * z",
-        lambda z, slope: np.where(np.real(z) > 0, z, slope * z),
-        lambda z, slope: np.where(z > 0, 1.0, slope),
+        "leaky_relu", "z if z > 0 else slope * z",
+        lambda z, slope: forms.where_positive(z, z, slope * z),
+        lambda z, slope: forms.where_positive(z, 1.0, slope), plain(forms.zero),
         lambda slope: max(1.0, abs(slope)), "z > 0 (z < 0 where abs(slope) > 1)",
-        lambda slope: (slope, 1.0),
-        True, True, (0, 0), "Maas, Hannun and Ng 2013",
+        lambda slope: (slope, 1.0), True, True, _ALWAYS, "Maas, Hannun and Ng 2013",
+    ),
+    Activation(
+        "elu", "z if z > 0 else exp(z) - 1",
+        plain(forms.elu), plain(forms.elu_slope), plain(forms.elu_second),
+        _constant(1.0), "z >= 0", _both(1.0), False, False, _QUADRATIC,
+        "Clevert, Unterthiner and Hochreiter 2016",
+    ),
+    Activation(
+        "selu", "1.0507010 (z if z > 0 else 1.6732632 (exp(z) - 1))",
+        plain(forms.selu), plain(forms.selu_slope), plain(forms.selu_second),
+        _constant(SELU_LEFT), "0 from below", _both(SELU_LEFT, SELU_SCALE), False, False,
+        _QUADRATIC, "Klambauer et al. 2017",
+    ),
+    Activation(
+        "gelu", "z (1 + erf(z / sqrt(2))) / 2",
+        plain(forms.gelu), plain(forms.gelu_slope), plain(forms.gelu_second),
+        _constant(1.1289041451851547863), "sqrt(2)", _both(0.5), False, False, _QUADRATIC,
+        "Hendrycks and Gimpel 2016",
+    ),
+    Activation(
+        "gelu_tanh", "z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2",
+        plain(forms.gelu_tanh), plain(forms.gelu_tanh_slope), plain(forms.gelu_tanh_second),
+        _constant(1.1289930686587717655), "1.4185040088", _both(0.5), False, False, _QUADRATIC,
+        "Hendrycks and Gimpel 2016",
+    ),
+    Activation(
+        "silu", "z / (1 + exp(-z))",
+        plain(forms.silu), plain(forms.silu_slope), plain(forms.silu_second),
+        _constant(1.0998393201288669170), "2.3993572805", _both(0.5), False, False, _QUADRATIC,
+        "Elfwing, Uchibe and Doya 2018",
+    ),
+    Activation(
+        "mish", "z tanh(log(1 + exp(z)))",
+        plain(forms.mish), plain(forms.mish_slope), plain(forms.mish_second),
+        _constant(1.0884981612517278612), "1.4905711795", _both(0.6), False, False, _QUADRATIC,
+        "Misra 2020",
+    ),
+    Activation(
+        "softplus", "log(1 + exp(z))",
+        plain(forms.softplus), plain(forms.sigmoid), plain(forms.sigmoid_slope),
+        _constant(1.0), "z -> inf", _both(0.5), False, False, _NOWHERE, "Dugas et al. 2001",
+    ),
+    Activation(
+        "softsign", "z / (1 + abs(z))",
+        plain(forms.softsign), plain(forms.softsign_slope), plain(forms.softsign_second),
+        _constant(1.0), "0", _both(1.0), False, False, _QUADRATIC, "Bergstra et al. 2009",
+    ),
+    Activation(
+        "hard_tanh", "min(max(z, -1), 1)",
+        plain(forms.clipped(-1, 1, 1.0, 0.0)), plain(forms.box(1.0, 1.0)), plain(forms.zero),
+        _constant(1.0), "abs(z) < 1", _both(1.0), False, True, _ALWAYS, "Collobert 2004",
+        kinks=(-1.0, 1.0),
+    ),
+    Activation(
+        "hard_sigmoid", "min(max(z + 3, 0), 6) / 6",
+        plain(forms.clipped(-3, 3, 1 / 6, 0.5)), plain(forms.box(3.0, 1 / 6)), plain(forms.zero),
+        _constant(1 / 6), "abs(z) < 3", _both(1 / 6), False, True, _NOWHERE,
+        "Courbariaux, Bengio and David 2015; in the form of Howard et al. 2019",
+        kinks=(-3.0, 3.0),
+    ),
+    Activation(
+        "erf", "erf(z)", plain(forms.erf), plain(forms.erf_slope), plain(forms.erf_second),
+        _constant(1.1283791670955125739), "0", _both(1.1283791670955125739), False, False,
+        _CUBIC, "error function; Williams 1997",
+    ),
+    Activation(
+        "sine", "sin(z)", plain(np.sin), plain(np.cos), plain(lambda z: -np.sin(z)),
+        _constant(1.0), "k pi", _both(1.0), False, False, _CUBIC, "Sitzmann et al. 2020",
+        mean_squares=_sine_squares,
+    ),
+    Activation(
+        "arctan", "arctan(z)",
+        plain(np.arctan), plain(forms.arctan_slope), plain(forms.arctan_second),
+        _constant(1.0), "0", _both(1.0), False, False, _CUBIC, "inverse tangent",
+    ),
+    Activation(
+        "lecun_tanh", "1.7159 tanh(2 z / 3)",
+        plain(forms.lecun_tanh), plain(forms.lecun_tanh_slope), plain(forms.lecun_tanh_second),
+        _constant(LECUN * 2 / 3), "0", _both(LECUN * 2 / 3), False, False, _CUBIC,
+        "LeCun et al. 1998",
     ),
 )  # fmt: skip
 
-HOMOGENEOUS = np.array([entry.homogeneous for entry in TABLE])
-HAS_ZERO_SLOPE = np.array([entry.has_zero_slope for entry in TABLE])
-LINEAR_BELOW = np.array([entry.linear_below for entry in TABLE], dtype=np.int64)
-SLOPES_AT_ZERO = np.array([entry.slopes_at_zero(0.0) for entry in TABLE])
-
-
-@jit
-def apply_row(code, slope, z, a, s, r):
-    """Row r of a = phi(z) and s = phi'(z); z, a, s (rows, units). One branch per row."""
-    n = z.shape[1]
-    zero, one = z.dtype.type(0), z.dtype.type(1)
-    if code == IDENTITY:
-        for i in range(n):
-            a[r, i] = z[r, i]
-            s[r, i] = one
-    elif code == SIGMOID:
-        for i in range(n):
-            a[r, i], s[r, i] = sigmoid_pair(z[r, i])
-    elif code == TANH:
-        for i in range(n):
-            a[r, i], s[r, i] = tanh_pair(z[r, i])
-    elif code == RELU:
-        for i in range(n):
-            on = z[r, i] > zero
-            a[r, i] = z[r, i] if on else zero
-            s[r, i] = one if on else zero
-    else:
-        leak = z.dtype.type(slope)
-        for i in range(n):
-            s[r, i] = one if z[r, i] > zero else leak
-            a[r, i] = s[r, i] * z[r, i]
+TABLE = tuple(entry._replace(code=code) for code, entry in enumerate(_ROWS))
+LEAKY_RELU = next(entry.code for entry in TABLE if entry.name == "leaky_relu")
+COMPILED = tuple(PAIRS[entry.name] for entry in TABLE)
 
 
 @jit
@@ -135,26 +204,3 @@ def scale_row(x, r, k):
     low, high = pow2(half, x[r, 0]), pow2(k - half, x[r, 0])
     for i in range(x.shape[1]):
         x[r, i] = x[r, i] * low * high
-
-
-@jit
-def map_row(code, slope, z, a, s, r, e):
-    """Row r of phi and phi' for true pre-activations z * 2**e; returns the exponent of a.
-
-    A row that is small enough to lie on the straight part of phi keeps its exponent, as every
-    row of a homogeneous phi does; any other is brought to its true magnitude first.
-    """
-    if e != 0 and not HOMOGENEOUS[code]:
-        single = 0 if z.itemsize == 4 else 1
-        top = largest_bits(z, r)
-        if exponent_of(top) + e < LINEAR_BELOW[code, single]:
-            left = z.dtype.type(SLOPES_AT_ZERO[code, 0])
-            right = z.dtype.type(SLOPES_AT_ZERO[code, 1])
-            for i in range(z.shape[1]):
-                s[r, i] = right if z[r, i] > 0 else left
-                a[r, i] = s[r, i] * z[r, i]
-            return e
-        scale_row(z, r, e)
-        e = 0
-    apply_row(code, slope, z, a, s, r)
-    return e

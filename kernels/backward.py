@@ -14,7 +14,6 @@ from .measure import (
     delta_rows,
     entries_of,
     mean_row_norm,
-    never_zero,
     write_layer,
 )  # fmt: skip
 from .normalize import normalize_vjp
@@ -41,6 +40,7 @@ from .program import (  # fmt: skip
     value,
     value_width,
 )
+from .rows import never_zero
 from .totals import add_untied, finish
 from .unrolled import enter
 
@@ -214,7 +214,7 @@ def _underflowed(x, like, layer, inner, k):
             n = value_width(x, op[3], layer)
             rows, _ = cotangent(x, like, op[3], inner * x.examples, n)
             slopes = slopes_of(x, like, op[7], layer, n)
-            if ops.underflowed(slopes, ints(x.row)[0, k], rows, k, never_zero(code)):
+            if ops.underflowed(slopes, ints(x.row)[0, k], rows, k, never_zero(x, code)):
                 return True
     return False
 

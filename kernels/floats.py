@@ -4,7 +4,7 @@ import numpy as np
 from numba.core import types
 from numba.core.extending import intrinsic, overload
 
-from ._jit import by_dtype, jit
+from ._jit import INLINED, by_dtype, jit
 
 # By width: real type, integer type, bits of the mantissa, bias of the exponent.
 FORMAT = {32: (np.float32, np.int32, 23, 127), 64: (np.float64, np.int64, 52, 1023)}
@@ -26,7 +26,7 @@ def _fma(_, x, y, z):
     return x(x, y, z), emit
 
 
-@overload(fma, jit_options={"forceinline": True})
+@overload(fma, jit_options=INLINED)
 def _fused(x, y, z):
     return lambda x, y, z: _fma(x, y, z)
 
@@ -123,7 +123,7 @@ def exponent_of(b):
     return _exponent32(b) if isinstance(b, np.int32) else _exponent64(b)
 
 
-@overload(exponent_of, jit_options={"forceinline": True})
+@overload(exponent_of, jit_options=INLINED)
 def _exponent_of(b):
     chosen = _exponent32 if b == types.int32 else _exponent64
     return lambda b: chosen(b)

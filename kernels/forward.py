@@ -4,7 +4,7 @@ import numpy as np
 
 from . import ops
 from ._jit import jit, unit
-from .activations import HOMOGENEOUS, largest_bits
+from .activations import largest_bits
 from .draws import draw_bias
 from .heads import run_heads
 from .measure import EXTRA
@@ -31,6 +31,7 @@ from .program import (  # fmt: skip
     slopes_of,
     value,
 )
+from .rows import homogeneous
 from .signal import write_signal
 from .vecmath import exponent_of
 
@@ -100,7 +101,7 @@ def _elementwise(x, like, i, layer):
             code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
             rows = _rows_of(x, c)
             _note_overflow(x, code, a, ea, rows, layer)
-            ops.map_forward(code, floats(x.condition_f)[SLOPE, c], a, ea, out, eo, slopes, rows)
+            ops.map_forward(x, code, floats(x.condition_f)[SLOPE, c], a, ea, out, eo, slopes, rows)
     elif op[0] == ops.AFFINE:
         for c in range(x.conditions):
             constant, rows = floats(x.constants)[op[4] * x.conditions + c], _rows_of(x, c)
@@ -130,7 +131,7 @@ def _note_overflow(x, code, z, ez, rows, layer):
     """Note rows whose true pre-activations leave the range of T where phi needs them."""
     limit = 127 if z.itemsize == 4 else 1023
     for r in range(rows[0], rows[1]):
-        if ez[r] > 0 and not HOMOGENEOUS[code] and ints(x.bad)[0, r] == 0:
+        if ez[r] > 0 and not homogeneous(x, code) and ints(x.bad)[0, r] == 0:
             if exponent_of(largest_bits(z, r)) + ez[r] > limit:
                 ints(x.bad)[0, r] = layer
 

@@ -13,9 +13,7 @@ from .measure import (
     WEIGHT_NORM,
     Z_SQUARE,
     add_shares,
-    gamma_of,
     log10_scaled,
-    never_zero,
     true_square,
 )  # fmt: skip
 from .norms import is_finite, narrow_row, power
@@ -38,6 +36,7 @@ from .program import (  # fmt: skip
     ints,
     reals,
 )
+from .rows import gamma_of, never_zero
 
 _Z, _A, _SLOPES, _DELTA, _ALIVE = range(5)  # rows of `output`
 
@@ -74,7 +73,7 @@ def run_heads(x, like, layer, s, seeds):
                 ea = _cost(x, like, e, h, b)
             else:
                 ea = losses.output_row(
-                    head[OUTPUT, h], floats(x.head_f)[OUTPUT_SLOPE, h], output_row(x, _Z), e,
+                    x, head[OUTPUT, h], floats(x.head_f)[OUTPUT_SLOPE, h], output_row(x, _Z), e,
                     output_row(x, _A), output_row(x, _SLOPES),
                 )  # fmt: skip
             if x.signal:
@@ -108,21 +107,21 @@ def _cost(x, like, e, h, b):
     k, head = h * x.examples + b, ints(x.head)
     slopes, delta = output_row(x, _SLOPES), output_row(x, _DELTA)
     ea, ed, cost, cost_e = losses.output_delta(
-        head[OUTPUT, h], floats(x.head_f)[OUTPUT_SLOPE, h], head[LOSS, h], output_row(x, _Z), e,
+        x, head[OUTPUT, h], floats(x.head_f)[OUTPUT_SLOPE, h], head[LOSS, h], output_row(x, _Z), e,
         target_row(x, h, b, 0), output_row(x, _A), slopes, delta,
     )  # fmt: skip
     floats(x.cost)[0, k], ints(x.cost_e)[0, k] = cost, cost_e
     ints(x.delta_e)[0, k] = narrow_row(delta, reals(x.delta, like), k, ed)
-    ints(x.zero_head)[0, k] = _zero_reason(head[OUTPUT, h], head[LOSS, h], slopes)
+    ints(x.zero_head)[0, k] = _zero_reason(x, head[OUTPUT, h], head[LOSS, h], slopes)
     return ea
 
 
 @jit
-def _zero_reason(code, loss, slopes):
+def _zero_reason(x, code, loss, slopes):
     """Status of an output row if its delta is 0: a saturated output (3), or no gradient (1)."""
     if loss == losses.CROSS_ENTROPY:
         return 3
-    if never_zero(code):
+    if never_zero(x, code):
         for i in range(slopes.shape[1]):
             if slopes[0, i] == 0:
                 return 3
@@ -144,7 +143,7 @@ def _signal(x, square, ea, h, b, s, seeds):
     out[A_SQUARE * seeds + s, h] += true_square(a, 0, ea) * share
     counts = ints(x.counts)[0]
     counts[0], counts[1] = 0, 0
-    gamma = 0.25 if code == SOFTMAX else gamma_of(code, floats(x.head_f)[OUTPUT_SLOPE, h])
+    gamma = 0.25 if code == SOFTMAX else gamma_of(x, code, floats(x.head_f)[OUTPUT_SLOPE, h])
     add_shares(slopes, 0, gamma, counts)
     out[SATURATED * seeds + s, h] += counts[0] * share
     out[INACTIVE * seeds + s, h] += counts[1] * share

@@ -7,8 +7,9 @@ still a number.  All rows are (1, units); a cost is (mantissa, exponent) of base
 import numpy as np
 
 from ._jit import jit
-from .activations import SOFTMAX, largest_bits, map_row
+from .activations import SOFTMAX, largest_bits
 from .norms import lift_row, power, row_square
+from .rows import map_row
 from .vecmath import exp, log, log1p, sigmoid
 
 ONE = np.float64(1)
@@ -42,12 +43,12 @@ def softmax_row(z, e, p, s):
 
 
 @jit
-def output_row(code, slope, z, e, a, s):
+def output_row(x, code, slope, z, e, a, s):
     """A = output(z * 2**e) and its slopes; returns the exponent of a. z is scaled where needed."""
     if code == SOFTMAX:
         softmax_row(z, e, a, s)
         return 0
-    return map_row(code, slope, z, a, s, 0, e)
+    return map_row(x, code, slope, z, a, s, 0, e)
 
 
 @jit
@@ -119,7 +120,7 @@ def logit_cost(code, z, e, y, a, s, delta):
 
 
 @jit
-def output_delta(code, slope, loss, z, e, y, a, s, delta):
+def output_delta(x, code, slope, loss, z, e, y, a, s, delta):
     """Cost of the output rows z * 2**e: fills a, s and delta = dC/dz.
 
     Returns (exponent of a, exponent of delta, cost mantissa, cost exponent).
@@ -128,7 +129,7 @@ def output_delta(code, slope, loss, z, e, y, a, s, delta):
     if loss == CROSS_ENTROPY:
         cost, exponent = logit_cost(code, z, e, y, a, s, delta)
         return 0, 0, cost, exponent
-    ea = output_row(code, slope, z, e, a, s)
+    ea = output_row(x, code, slope, z, e, a, s)
     k, cost, exponent = simple_cost(loss, a, ea, y, delta)
     if code == SOFTMAX:
         # p_i (g_i - sum p g), taken from the largest p so that a saturated row does not cancel

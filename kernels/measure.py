@@ -8,7 +8,6 @@ import numpy as np
 
 from . import ops
 from ._jit import jit, unit
-from .activations import HAS_ZERO_SLOPE, LEAKY_RELU, TABLE
 from .batch import common_rows, mean_square, outer_square, unit_rows
 from .norms import add_squares, log10_norm, power, rescale_row, row_square
 from .program import DEPTH, WIDTH, block, cotangent, floats, ints, reals, value
@@ -22,20 +21,6 @@ ROW_DELTA, ROW_WEIGHT, ROW_INPUT_WEIGHT = range(3)
 MEAN_BIAS, MEAN_WEIGHT, MEAN_INPUT_WEIGHT = range(3)
 # rows of `batch_e`
 SIZES, EXTRA, ROWS, NONE, COUNT, OTHER_ROWS = range(6)
-
-_GAMMA = np.array([entry.gamma(0.0) for entry in TABLE])
-
-
-@jit
-def gamma_of(code, slope):
-    """Sup |phi'| of an activation of the table."""
-    return max(_GAMMA[code], abs(slope)) if code == LEAKY_RELU else _GAMMA[code]
-
-
-@jit
-def never_zero(code):
-    """Whether the slope of an activation (or of softmax) is positive everywhere."""
-    return code >= HAS_ZERO_SLOPE.size or not HAS_ZERO_SLOPE[code]
 
 
 @jit

@@ -7,8 +7,9 @@ the forward rule's shape and can stand beside it.
 """
 
 from ._jit import jit
-from .activations import largest_bits, map_row
+from .activations import largest_bits
 from .norms import EMPTY, NEARLY_EMPTY, add_row, power, rescale_row
+from .rows import map_row
 from .vecmath import bits
 
 LINEAR, MAP, ADD, MULTIPLY, AFFINE, LAYER_NORM, BATCH_NORM = range(7)
@@ -43,10 +44,10 @@ def affine_row(product, z, r, scale, e, push, j, e_push):
 
 
 @jit
-def map_forward(code, slope, z, ez, a, ea, s, rows):
+def map_forward(x, code, slope, z, ez, a, ea, s, rows):
     """Rows (lo, hi) of a = phi(z), s = phi'(z); z, a, s (rows, units), ez, ea (rows,)."""
     for r in range(rows[0], rows[1]):
-        ea[r] = map_row(code, slope, z, a, s, r, ez[r])
+        ea[r] = map_row(x, code, slope, z, a, s, r, ez[r])
         ez[r] = ea[r]  # z was brought to its true magnitude where the exponents differed
 
 

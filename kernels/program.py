@@ -83,11 +83,16 @@ INTS = {
     "ticks": "1; layers done",
     "norm_e": "norm * (L + 1) + l; exponents of scales: of each row, or of each condition",
     "stop": "1; set to end the run",
+    "facts": "see rows.HOMOGENEOUS ...; activation",
+    "programs": "operation of a user's activation; kind, operand, operand, code",
 }
 FLOATS = {
     "constants": "constant * C + c; scale, shift",
     "norm": "norm * (L + 1) + l; scales: of each row, or of each condition and unit",
     "work": "3; widest",
+    "facts_f": "see rows.GAMMA ...; activation",
+    "program_f": "operation of a user's activation; its constants",
+    "program_rows": "value and slope of every value of a program; rows.BLOCK",
     "condition_f": "see SLOPE ...; C",
     "scale": "map * C + c; L + 1",
     "head_f": "see OUTPUT_SLOPE ...; H",

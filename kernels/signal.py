@@ -11,11 +11,11 @@ from .measure import (
     Z_SQUARE,
     add_shares,
     dead_units,
-    gamma_of,
     true_square,
 )  # fmt: skip
 from .norms import add_squares, log10_norm
 from .program import CODE, DRIVE, DRIVE_E, SLOPE, floats, ints, slopes_of, value
+from .rows import gamma_of
 
 
 @unit
@@ -40,7 +40,7 @@ def write_signal(x, like, layer, s, seeds):
             elif op[0] == ops.MAP:
                 slopes = slopes_of(x, like, op[7], layer, rows.shape[1])
                 code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
-                gamma = gamma_of(code, floats(x.condition_f)[SLOPE, c])
+                gamma = gamma_of(x, code, floats(x.condition_f)[SLOPE, c])
                 for r in range(lo, hi):
                     add_shares(slopes, r, gamma, counts)
                 dead += dead_units(rows, slopes, lo, hi) / rows.shape[1]

@@ -19,6 +19,7 @@ from .trigonometry import sincos
 __all__ = [
     "bits",
     "exp",
+    "exp_split",
     "exponent_of",
     "log",
     "log1p",
@@ -55,7 +56,7 @@ _LN2 = {
 
 
 def _exponentials(width):
-    """``exp``, ``tanh_pair`` and ``sigmoid_pair`` for one precision."""
+    """``exp``, ``tanh_pair``, ``sigmoid_pair`` and ``exp_split`` for one precision."""
     real, signed, mantissa, bias = FORMAT[width]
     pattern, number = casts(width)
     expm1 = polynomial(real, _EXPM1[width])
@@ -117,7 +118,7 @@ def _exponentials(width):
         value = (t if x < zero else one) / (one + t)
         return value, t / fma(t, two + t, one)
 
-    return exp, tanh_pair, sigmoid_pair
+    return exp, tanh_pair, sigmoid_pair, split
 
 
 def _logarithms(width):
@@ -177,7 +178,10 @@ def _logarithms(width):
 
 
 # exp(x); tanh_pair(x) = (tanh x, 1 / cosh(x)^2); sigmoid_pair(x) = (s, s (1 - s)), s = sigmoid(x)
-exp, tanh_pair, sigmoid_pair = (by_dtype(*f) for f in zip(_exponentials(32), _exponentials(64)))
+# exp_split(x) = (k, q) with exp(x) = 2**k (1 + q)
+exp, tanh_pair, sigmoid_pair, exp_split = (
+    by_dtype(*forms) for forms in zip(_exponentials(32), _exponentials(64))
+)
 log, log1p = (by_dtype(*forms) for forms in zip(_logarithms(32), _logarithms(64)))
 
 

@@ -30,14 +30,68 @@ def _tanh(z):
     return jnp.where(jnp.abs(z) > 1, jnp.sign(z) * tail, jnp.tanh(z))
 
 
+def _decay(z):
+    """exp(-|z|), of which autograd takes the side of z < 0 at 0."""
+    return jnp.exp(jnp.where(z > 0, -z, z))
+
+
+def _negative(z):
+    """z where it is negative: keeps exp in range in the branch that is not taken."""
+    return jnp.where(z > 0, 0.0, z)
+
+
+def _softplus(z):
+    return jnp.where(z > 0, z, 0.0) + jnp.log1p(_decay(z))
+
+
+def _gate(z, v):
+    """z sigmoid(v) without cancellation for v < 0."""
+    t = _decay(v)
+    return z * jnp.where(v > 0, 1.0, t) / (1 + t)
+
+
+def _mish(z):
+    t = _decay(z)
+    low = t * (2 + t) / (2 + 2 * t + t * t)
+    return z * jnp.where(z > 0, (1 + 2 * t) / (1 + 2 * t + 2 * t * t), low)
+
+
+def _gelu_tanh(z):
+    return _gate(z, 2 * np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193, 1.6732632423543772848170
+
 ACTIVATIONS = {  # (z, slope of leaky_relu) -> phi(z); the kinks have the slope of z < 0
     "identity": lambda z, slope: z,
     "sigmoid": lambda z, slope: _sigmoid(z),
     "tanh": lambda z, slope: _tanh(z),
     "relu": lambda z, slope: jnp.where(z > 0, z, 0.0),
     "leaky_relu": lambda z, slope: jnp.where(z > 0, z, slope * z),
-}
-GAMMA = {"identity": 1.0, "sigmoid": 0.25, "tanh": 1.0, "relu": 1.0, "softmax": 0.25}
+    "elu": lambda z, slope: jnp.where(z > 0, z, jnp.expm1(_negative(z))),
+    "selu": lambda z, slope: SELU_SCALE * jnp.where(
+        z > 0, z, SELU_ALPHA * jnp.expm1(_negative(z))
+    ),
+    "gelu": lambda z, slope: z * jax.scipy.special.erfc(-z / np.sqrt(2)) / 2,
+    "gelu_tanh": lambda z, slope: _gelu_tanh(z),
+    "silu": lambda z, slope: _gate(z, z),
+    "mish": lambda z, slope: _mish(z),
+    "softplus": lambda z, slope: _softplus(z),
+    "softsign": lambda z, slope: z / (1 + jnp.where(z > 0, z, -z)),
+    "hard_tanh": lambda z, slope: jnp.where(jnp.abs(z) < 1, z, jnp.sign(z)),
+    "hard_sigmoid": lambda z, slope: jnp.where(
+        jnp.abs(z) < 3, (z + 3) / 6, jnp.where(z > 0, 1.0, 0.0)
+    ),
+    "erf": lambda z, slope: jax.scipy.special.erf(z),
+    "sine": lambda z, slope: jnp.sin(z),
+    "arctan": lambda z, slope: jnp.arctan(z),
+    "lecun_tanh": lambda z, slope: 1.7159 * _tanh(2 * z / 3),
+}  # fmt: skip
+GAMMA = {  # largest slopes, from the reference and by hand
+    "sigmoid": 0.25, "softmax": 0.25, "hard_sigmoid": 1 / 6, "erf": 2 / np.sqrt(np.pi),
+    "lecun_tanh": 1.7159 * 2 / 3, "gelu": 1.1289041452, "gelu_tanh": 1.1289930687,
+    "silu": 1.0998393201, "mish": 1.0884981613, "selu": 1.7580993408,
+}  # fmt: skip
 
 
 def _rivals(z):
@@ -60,7 +114,7 @@ def slopes_of(name, z, slope):
 
 
 def gamma_of(name, slope):
-    return max(1.0, abs(slope)) if name == "leaky_relu" else GAMMA[name]
+    return max(1.0, abs(slope)) if name == "leaky_relu" else GAMMA.get(name, 1.0)
 
 
 # Costs ------------------------------------------------------------------------------------------

@@ -20,12 +20,14 @@ from hypothesis import strategies as st
 import gradsim as gs
 from gradsim._draws import Draws
 from gradsim._rows import input_std, weight_std
-from gradsim.activations import activations
+from gradsim.activations import activations, engine_facts
 from gradsim.cells import Cell, cells, dense
 from gradsim.eager import Eager
 from gradsim.examples import Inputs
 from gradsim.kernels import ops
+from gradsim.kernels._jit import load_units
 from gradsim.kernels.norms import EMPTY
+from gradsim.kernels.program import CONTEXT
 from gradsim.tape import MATRICES, PHI, Recorder, Value, trace
 
 STEP = 1e-200  # of the complex step: nothing cancels, and its square is 0, so that kinks stay put
@@ -618,6 +620,19 @@ def test_adjoint__of_scale_and_shift(dtype, seed, ex, ey, eo):
     assert_adjoint(rule, g, v, jv, rng, dtype)
 
 
+def facts_record(dtype):
+    """What a kernel reads of the activations, and the units that it calls."""
+    load_units(CONTEXT, np.dtype(dtype))
+    record = np.zeros(1, CONTEXT).view(np.recarray)[0]
+    for name in FACTS:
+        at = getattr(record, name)
+        at.at, at.rows, at.columns = FACTS[name].ctypes.data, *FACTS[name].shape
+    return record
+
+
+FACTS = engine_facts()
+
+
 @few
 @adjoint
 @pytest.mark.parametrize("name", activations)
@@ -627,7 +642,7 @@ def test_adjoint__of_an_activation(name, dtype, seed, ex, ey, eo):
     v, g = Scaled(rng, dtype, FORWARD, ex), Scaled(rng, dtype, BACKWARD, eo)
     plain, code = z.true, activations[name].code
     a, s = Scaled(rng, dtype, FORWARD, [0] * FORWARD), np.empty_like(z.x)
-    ops.map_forward(code, 0.2, z.x, z.e, a.x, a.e, s, (0, FORWARD))
+    ops.map_forward(facts_record(dtype), code, 0.2, z.x, z.e, a.x, a.e, s, (0, FORWARD))
     wanted = activations[name].value(plain + 1j * STEP, 0.2)
     assert_close(a.true, wanted.real, wanted.real, dtype)
     assert_close(s, wanted.imag / STEP, np.ones_like(s), dtype)

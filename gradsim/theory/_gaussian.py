@@ -1,7 +1,7 @@
 """Gaussian averages by quadrature, and the root finder that the theory shares."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,31 +15,34 @@ _TAIL = 10  # P(|Z| > 10) = 1.5e-23
 SMALLEST, LARGEST = 1e-290, 1e24  # outside, a mean square counts as 0 or as infinite
 
 
-def _grid() -> tuple[Array, Array]:
+def _grid(cuts: Sequence[float] = ()) -> tuple[Array, Array]:
     """Nodes and weights (node,): panels halve towards 0, so that no scale of f is too narrow."""
-    edges = np.concatenate(([0.0], 2.0 ** np.arange(_FINEST, 1), np.arange(2.0, _TAIL + 1)))
-    x, w = np.polynomial.legendre.leggauss(_ORDER)
+    right = np.concatenate((2.0 ** np.arange(_FINEST, 1), np.arange(2.0, _TAIL + 1)))
+    edges = np.unique(np.concatenate((-right, [0.0], right, cuts)))
+    x, w = _LEGENDRE
     half = np.diff(edges)[:, None] / 2
     z = (edges[:-1, None] + half * (1 + x)).ravel()
-    density = (half * w).ravel() * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    return np.concatenate((-z, z)), np.concatenate((density, density))
+    return z, (half * w).ravel() * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
 
 
+_LEGENDRE = np.polynomial.legendre.leggauss(_ORDER)
 _NODES, _WEIGHTS = _grid()
 
 
-def gaussian_mean(f: Callable[[Array], Array], q: float) -> float:
+def gaussian_mean(f: Callable[[Array], Array], q: float, kinks: Sequence[float] = ()) -> float:
     """E f(sqrt(q) Z) for a standard normal Z.
 
-    Composite Gauss-Legendre quadrature split at 0, where `f` may have a kink or a jump. For the
+    Composite Gauss-Legendre quadrature split at 0 and at `kinks`, where `f` may jump. For the
     activations and their slopes the error is below 1e-12 of the largest relevant value of `f`.
 
     Parameters
     ----------
     f
-        Function of an array, elementwise; smooth on each side of 0.
+        Function of an array, elementwise; smooth between 0 and the kinks.
     q
         Variance, a finite number >= 0; 0 gives f(0).
+    kinks
+        Further points where `f` is not smooth.
 
     Returns
     -------
@@ -59,7 +62,10 @@ def gaussian_mean(f: Callable[[Array], Array], q: float) -> float:
     if not 0 <= q < math.inf:
         raise ValueError(f"q must be a finite number >= 0, got {q!r}")
     with np.errstate(over="ignore", under="ignore"):  # in the tails of exp and cosh
-        return float(_WEIGHTS @ f(math.sqrt(q) * _NODES))
+        scale = math.sqrt(q)
+        cuts = tuple(k / scale for k in kinks if abs(k) < _TAIL * scale)
+        nodes, weights = _grid(cuts) if cuts else (_NODES, _WEIGHTS)
+        return float(weights @ f(scale * nodes))
 
 
 def crossing(f: Callable[[float], float], start: float) -> float:

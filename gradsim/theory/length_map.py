@@ -110,6 +110,7 @@ def fixed_point(activation: str, sigma_w: float, sigma_b: float, *, slope: float
     """q* = V(q*), the mean square that pre-activations reach deep in a network (V: the length map).
 
     Asymptotic (infinite width). A bracketed root, so also right where the map converges slowly.
+    Where there are several (gelu, silu, mish), the one that a mean square of V(0) + 1 leads to.
 
     Parameters
     ----------
@@ -143,13 +144,14 @@ def fixed_point(activation: str, sigma_w: float, sigma_b: float, *, slope: float
         if abs(straight - 1) <= _ROUNDING:
             return math.inf if at_zero > 0 else math.nan
         return at_zero / (1 - straight) if straight < 1 else math.inf
-    if at_zero == 0 and straight <= 1 + _ROUNDING:
-        return 0.0
 
     def excess(q: float) -> float:
         return 1 - q_map(activation, sigma_w, sigma_b, q, slope=slope) / q
 
-    return crossing(excess, 1 + at_zero)
+    start = 1 + at_zero
+    if at_zero == 0 and straight <= 1 + _ROUNDING and excess(start) >= -_ROUNDING:
+        return 0.0
+    return crossing(excess, start)
 
 
 def edge_of_chaos(activation: str, sigma_b: float = 0.0, *, slope: float = 0.01) -> float:
@@ -173,7 +175,8 @@ def edge_of_chaos(activation: str, sigma_b: float = 0.0, *, slope: float = 0.01)
     ------
     ValueError
         If the activation is unknown, `sigma_b` is negative or not finite, or no such point exists:
-        a homogeneous activation with a bias, whose q* diverges where chi_1 = 1.
+        a homogeneous activation with a bias, whose q* diverges where chi_1 = 1; softplus, which has
+        chi_1 = 1 at no finite q*; gelu, silu and mish with little bias, whose q* is unstable there.
 
     References
     ----------
@@ -198,8 +201,10 @@ def _edge_of_chaos(activation: str, sigma_b: float, slope: float) -> float:
             f"at sigma_w = {1 / math.sqrt(at_zero):.6g}, where chi_1 = 1, q grows without bound; "
             "only sigma_b = 0 has one"
         )
-    if entry.homogeneous or (sigma_b == 0 and _value_square(entry, 0.0, slope) == 0):
+    if entry.homogeneous:
         return 1 / math.sqrt(at_zero)
+    if sigma_b == 0 and _value_square(entry, 0.0, slope) == 0:
+        return _stable(entry, 1 / math.sqrt(at_zero), 0.0, 0.0, slope)
 
     def excess(q: float) -> float:
         ratio = _value_square(entry, q, slope) / _slope_square(entry, q, slope)
@@ -210,7 +215,19 @@ def _edge_of_chaos(activation: str, sigma_b: float, slope: float) -> float:
         raise ValueError(
             f"edge_of_chaos({activation!r}, sigma_b={sigma_b:g}): chi_1 = 1 at no finite q*"
         )
-    return 1 / math.sqrt(_slope_square(entry, q, slope))
+    return _stable(entry, 1 / math.sqrt(_slope_square(entry, q, slope)), sigma_b, q, slope)
+
+
+def _stable(entry: Activation, sigma_w: float, sigma_b: float, q: float, slope: float) -> float:
+    """sigma_w, if a mean square somewhat above the fixed point q returns to it."""
+    above = 1.001 * q if q > 0 else 1e-3
+    following = sigma_w * sigma_w * _value_square(entry, above, slope) + sigma_b * sigma_b
+    if following > above * (1 + _ROUNDING):
+        raise ValueError(
+            f"edge_of_chaos({entry.name!r}, sigma_b={sigma_b:g}): there is no such point, because "
+            f"at sigma_w = {sigma_w:.6g}, where chi_1 = 1, the fixed point q* = {q:.6g} is unstable"
+        )
+    return sigma_w
 
 
 def _check(**values: float) -> None:
@@ -234,14 +251,18 @@ def _value_square(entry: Activation, q: float, slope: float) -> float:
     """E phi(sqrt(q) Z)^2."""
     if entry.homogeneous:
         return q * _square_at_zero(entry, slope)
-    return gaussian_mean(lambda z: np.square(entry.value(z, slope)), q)
+    if entry.mean_squares is not None:
+        return float(entry.mean_squares(q)[0])
+    return gaussian_mean(lambda z: np.square(entry.value(z, slope)), q, entry.kinks)
 
 
 def _slope_square(entry: Activation, q: float, slope: float) -> float:
     """E phi'(sqrt(q) Z)^2 with its limits at q = 0 and q = inf."""
     if entry.homogeneous or q == 0:
         return _square_at_zero(entry, slope)
+    if entry.mean_squares is not None:
+        return float(entry.mean_squares(q)[1])
     if q == math.inf:
         with np.errstate(over="ignore"):
             return float(np.mean(np.square(entry.slope(np.array([-_FAR, _FAR]), slope))))
-    return gaussian_mean(lambda z: np.square(entry.slope(z, slope)), q)
+    return gaussian_mean(lambda z: np.square(entry.slope(z, slope)), q, entry.kinks)
