@@ -15,7 +15,7 @@ except PackageNotFoundError:  # run from the repository, uninstalled
 from gradsim import analysis, plot, theory
 from gradsim.activations import activations
 from gradsim.cells import cells
-from gradsim.initializers import initializers
+from gradsim.initializers import initializer, initializers
 from gradsim.measurements import measurements
 from gradsim.models import MLP, RNN
 from gradsim.network import Gradients, Network, backward, from_arrays, network
@@ -35,6 +35,7 @@ __all__ = [
     "backward",
     "cells",
     "from_arrays",
+    "initializer",
     "initializers",
     "load",
     "measurements",

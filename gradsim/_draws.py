@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from gradsim._rows import input_std, weight_std
+from gradsim._init_scales import input_std, weight_std
+from gradsim._initializer import DISTRIBUTIONS
+from gradsim._made import matrix, one_thread
 from gradsim.examples import Inputs
 from gradsim.initializers import initializers
 from gradsim.kernels import random
@@ -23,17 +25,31 @@ class Draws:
 
     def __init__(self, model: MLP | RNN, seed: int, key: int) -> None:
         self._model, self._seed, self._key = model, np.uint64(seed), np.uint64(key)
+        self._init = initializers[model.init]
         self.n_out = model.width if isinstance(model, RNN) else model.widths[-1]
 
-    def _normals(self, stream: str, layer: int, *shape: int, uniform: bool = False) -> np.ndarray:
-        out = np.empty(int(np.prod(shape)))
-        fill = random.uniforms if uniform else random.normals
-        fill(out, 0, layer, STREAMS[stream], self._key, self._seed)
+    def _normals(
+        self, stream: str, layer: int, *shape: int, distribution: str = "gaussian"
+    ) -> np.ndarray:
+        out, kind = np.empty(int(np.prod(shape))), DISTRIBUTIONS[distribution]
+        random.fill(out, kind, 0, layer, STREAMS[stream], self._key, self._seed)
         return out.reshape(shape)
 
-    def _weights(self, stream: str, layer: int, std: float, *shape: int) -> np.ndarray:
-        uniform = initializers[self._model.init].distribution == "uniform"
-        return std * self._normals(stream, layer, *shape, uniform=uniform)
+    def _matrix(self, stream: str, layer: int, rows: int, columns: int) -> np.ndarray:
+        """W of an affine map at sigma_w = 1: made as a whole, or unit-variance draws."""
+        if self._init.make is None:
+            kind = self._init.distribution
+            return self._normals(stream, layer, rows, columns, distribution=kind)
+        address = int(self._key), int(self._seed)
+        with one_thread():
+            return matrix(self._model, STREAMS[stream], layer, rows, columns, *address)
+
+    def _biases(self, stream: str, layer: int, rows: int, columns: int) -> np.ndarray:
+        if not self._model.sigma_b:
+            return np.zeros(rows)
+        bias = self._init.bias
+        drawn = self._normals(stream, layer, rows, distribution=bias.distribution)
+        return self._model.sigma_b * bias.std(columns) * drawn
 
     def _layers(self) -> list[tuple[int, int, int]]:
         """(address layer, units, inputs) of every matrix."""
@@ -49,9 +65,8 @@ class Draws:
         model, weights, biases = self._model, [], []
         for layer, rows, columns in self._layers():
             std = weight_std(model, columns, rows)
-            weights.append(self._weights("W", layer, std, rows, columns))
-            drawn = self._normals("b", layer, rows) if model.sigma_b else np.zeros(rows)
-            biases.append(model.sigma_b * drawn)
+            weights.append(std * self._matrix("W", layer, rows, columns))
+            biases.append(self._biases("b", layer, rows, columns))
         return weights, biases
 
     def input_weights(self) -> np.ndarray | list[np.ndarray] | None:
@@ -59,9 +74,11 @@ class Draws:
         model = self._model
         if not isinstance(model, RNN) or model.sigma_u == 0:
             return None
-        shape = model.width, model.input_width or model.width
+        shape, std = (model.width, model.input_width or model.width), input_std(model)
+        kind = self._init.distribution
         drives = [
-            self._weights("U", layer, input_std(model), *shape) for layer, _, _ in self._layers()
+            std * self._normals("U", layer, *shape, distribution=kind)
+            for layer, _, _ in self._layers()
         ]
         return drives[0] if model.tied else drives
 

@@ -15,7 +15,7 @@ def unknown(what: str, name: object, known: list[str]) -> ValueError:
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):
-    """A read-only mapping from name to entry whose text form is a table.
+    """A mapping from name to entry whose text form is a table; entries can be added.
 
     Parameters
     ----------
@@ -35,6 +35,12 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         if not isinstance(name, str) or name not in self._entries:
             raise unknown(self._kind, name, list(self._entries))
         return self._entries[name]
+
+    def add(self, name: str, entry: Entry) -> None:
+        """Add an entry; ValueError where the name is taken."""
+        if name in self._entries:
+            raise ValueError(f"{self._kind} {name!r} exists already")
+        self._entries[name] = entry
 
     def __contains__(self, name: object) -> bool:
         """Whether an entry has that name."""

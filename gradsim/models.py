@@ -2,47 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 
+from gradsim._fields import choice, real, whole
+from gradsim._init_fields import check_init
 from gradsim._registry import unknown
 from gradsim.activations import OUTPUTS, activations
 from gradsim.cells import cells
 from gradsim.initializers import initializers
 
+__all__ = ["LOSSES", "MLP", "RNN", "choice", "real", "whole"]
+
 LOSSES = ("mse", "cross_entropy", "linear")
-
-
-def whole(where: str, name: str, value: Any, least: int = 1) -> int:
-    """Check an integer argument; TypeError or ValueError names it."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise TypeError(f"{where}({name}={value!r}): {name} must be an integer >= {least}")
-    if value < least:
-        raise ValueError(f"{where}({name}={value!r}): {name} must be an integer >= {least}")
-    return int(value)
-
-
-def real(where: str, name: str, value: Any, least: float | None = 0.0) -> float:
-    """Check a finite real argument, by default not negative."""
-    limit = "a finite number" if least is None else f"a finite number >= {least:g}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise TypeError(f"{where}({name}={value!r}): {name} must be {limit}")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond the range of float64
-        number = np.inf
-    if not np.isfinite(number) or (least is not None and number < least):
-        raise ValueError(f"{where}({name}={repr(value)[:60]}): {name} must be {limit}")
-    return number
-
-
-def choice(where: str, name: str, value: Any, allowed: Sequence[str]) -> str:
-    """Check a name against those allowed."""
-    if not isinstance(value, str) or value not in allowed:
-        raise unknown(f"{where}: {name}", value, list(allowed))
-    return value
 
 
 class _Model:
@@ -56,6 +29,11 @@ class _Model:
     sigma_w: float
     sigma_b: float
     slope: float
+    fan: str | None
+    nonzeros: int | None
+    spectral_radius: float | None
+    eigenvalues: tuple[float, ...] | None
+    upper: float | tuple[tuple[float, ...], ...] | None
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -102,13 +80,27 @@ class MLP(_Model):
         Name in :data:`gradsim.initializers`.
     sigma_w
         Standard deviation of a weight times sqrt(fan_in); for a named scheme, a factor on the
-        scheme's own standard deviation.
+        scheme's own standard deviation or matrix.
     sigma_b
-        Standard deviation of a bias.
+        Standard deviation of a bias; for "pytorch_linear" and "pytorch_rnn" a factor on the
+        scheme's own biases, so that 1 is PyTorch's default and 0 is ``bias=False``.
     cell
         Name in :data:`gradsim.cells`.
     slope
         Slope of leaky_relu for negative arguments.
+    fan
+        What the variance of a weight is divided by: "in" (units read), "out" (units written) or
+        "average"; None means the scheme's own.
+    nonzeros
+        init "sparse" and "spectral_radius": non-zero weights of a unit; None means the smaller of
+        15 and fan_in for "sparse", and all for "spectral_radius".
+    spectral_radius
+        init "spectral_radius": largest modulus of the eigenvalues of W; None means 1.
+    eigenvalues
+        init "eigenvalues" and "nonnormal": eigenvalues of W, one a unit.
+    upper
+        init "nonnormal": strictly upper part T of W = Q (diag(eigenvalues) + T) Q^T as rows, or a
+        number s, for T_ij ~ N(0, s^2 / n), i < j.
 
     Raises
     ------
@@ -136,6 +128,11 @@ class MLP(_Model):
     sigma_b: float = 0.0
     cell: str = "dense"
     slope: float = 0.01
+    fan: str | None = None
+    nonzeros: int | None = None
+    spectral_radius: float | None = None
+    eigenvalues: tuple[float, ...] | None = None
+    upper: float | tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         """Validate every field."""
@@ -155,6 +152,7 @@ class MLP(_Model):
                 "MLP(loss='cross_entropy'): output must be 'sigmoid' or 'softmax', "
                 f"got {self.last_activation!r}"
             )
+        check_init(self)
 
     def _check_widths(self, widths: Sequence[Any]) -> None:
         if len(widths) < 2:
@@ -209,8 +207,11 @@ class RNN(_Model):
         Units of the state.
     input_width
         Features of an input; None means ``width``, or what given inputs have.
-    activation, loss, init, sigma_w, sigma_b, slope
+    activation, loss, sigma_b, slope
         As in :class:`MLP`; there is no readout, so "cross_entropy" needs a sigmoid state.
+    init, sigma_w, fan, nonzeros, spectral_radius, eigenvalues, upper
+        As in :class:`MLP`, for W.  U has the scheme's variance where a scheme is one of entries;
+        beside a matrix made as a whole (orthogonal, spectral_radius, ...) it is Gaussian.
     cell
         Name in :data:`gradsim.cells`.
     tied
@@ -218,7 +219,8 @@ class RNN(_Model):
     loss_at
         "last": the cost is on h_T; "all": the sum over steps of the cost on h_t.
     sigma_u
-        Standard deviation of an input weight times sqrt(input_width); 0 means no inputs.
+        Standard deviation of an input weight times sqrt(input_width), for a named scheme a factor
+        as sigma_w is; 0 means no inputs.
     initial_state
         "gaussian" h_0 ~ N(0, I), "zeros", or an array (unit,) or (example, unit).
 
@@ -249,6 +251,11 @@ class RNN(_Model):
     sigma_b: float = 0.0
     initial_state: str | tuple = "gaussian"
     slope: float = 0.01
+    fan: str | None = None
+    nonzeros: int | None = None
+    spectral_radius: float | None = None
+    eigenvalues: tuple[float, ...] | None = None
+    upper: float | tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         """Validate every field."""
@@ -268,6 +275,7 @@ class RNN(_Model):
                 "RNN(loss='cross_entropy'): the state must be a sigmoid (activation='sigmoid'), "
                 f"got activation={self.activation!r}"
             )
+        check_init(self)
 
     def _check_initial_state(self) -> None:
         if isinstance(self.initial_state, str):
