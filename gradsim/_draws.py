@@ -35,14 +35,18 @@ class Draws:
         random.fill(out, kind, 0, layer, STREAMS[stream], self._key, self._seed)
         return out.reshape(shape)
 
+    def _weights(self, stream: str, layer: int, std: float, *shape: int) -> np.ndarray:
+        """Weights drawn one by one."""
+        return std * self._normals(stream, layer, *shape, distribution=self._init.distribution)
+
     def _matrix(self, stream: str, layer: int, rows: int, columns: int) -> np.ndarray:
-        """W of an affine map at sigma_w = 1: made as a whole, or unit-variance draws."""
+        """W of an affine map: drawn one by one, or made as a whole."""
+        std = weight_std(self._model, columns, rows)
         if self._init.make is None:
-            kind = self._init.distribution
-            return self._normals(stream, layer, rows, columns, distribution=kind)
+            return self._weights(stream, layer, std, rows, columns)
         address = int(self._key), int(self._seed)
         with one_thread():
-            return matrix(self._model, STREAMS[stream], layer, rows, columns, *address)
+            return std * matrix(self._model, STREAMS[stream], layer, rows, columns, *address)
 
     def _biases(self, stream: str, layer: int, rows: int, columns: int) -> np.ndarray:
         if not self._model.sigma_b:
@@ -62,10 +66,9 @@ class Draws:
 
     def weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Matrices W and biases b in layer order."""
-        model, weights, biases = self._model, [], []
+        weights, biases = [], []
         for layer, rows, columns in self._layers():
-            std = weight_std(model, columns, rows)
-            weights.append(std * self._matrix("W", layer, rows, columns))
+            weights.append(self._matrix("W", layer, rows, columns))
             biases.append(self._biases("b", layer, rows, columns))
         return weights, biases
 
@@ -74,11 +77,9 @@ class Draws:
         model = self._model
         if not isinstance(model, RNN) or model.sigma_u == 0:
             return None
-        shape, std = (model.width, model.input_width or model.width), input_std(model)
-        kind = self._init.distribution
+        shape = model.width, model.input_width or model.width
         drives = [
-            std * self._normals("U", layer, *shape, distribution=kind)
-            for layer, _, _ in self._layers()
+            self._weights("U", layer, input_std(model), *shape) for layer, _, _ in self._layers()
         ]
         return drives[0] if model.tied else drives
 

@@ -1,10 +1,11 @@
 """Matrices that an initialiser makes as a whole: for one network's arrays, and for a worker."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from gradsim._matrices import Draw
 from gradsim.initializers import initializers
@@ -36,9 +37,14 @@ def matrix(
     return made
 
 
+@cache
+def _libraries() -> Any:
+    return ThreadpoolController()  # to look for them takes milliseconds
+
+
 def one_thread() -> Any:
     """Context in which BLAS has one thread, as in a run: its bits may depend on the number."""
-    return threadpool_limits(1, user_api="blas")
+    return _libraries().limit(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ from difflib import get_close_matches
 from typing import Generic, TypeVar
 
 Entry = TypeVar("Entry")
+LISTED = 16  # names that an error lists beside the nearest ones
 
 
 def unknown(what: str, name: object, known: list[str]) -> ValueError:
     """Error for an unknown name: what is allowed, what came, and the nearest known ones."""
     near = get_close_matches(str(name), known, n=2)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return ValueError(f"{what} must be one of {sorted(known)}, got {name!r}{hint}")
+    several = f"{len(known)} known names" if near and len(known) > LISTED else sorted(known)
+    return ValueError(f"{what} must be one of {several}, got {name!r}{hint}")
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):

@@ -237,8 +237,10 @@ def _targets(targets: Any, sweep: Sweep, inputs: Inputs) -> Targets | None:
 
 def _fit(run: Run, passes: list[Pass], result: int) -> int:
     """Workers that fit into memory; MemoryError before any work where not even one does."""
-    largest = max(work_bytes(item) for item in passes) + _pool.CHUNK_BYTES
-    _check_memory(run, result, largest)
+    biggest = max(passes, key=work_bytes)
+    largest = work_bytes(biggest) + _pool.CHUNK_BYTES
+    made = biggest.maker and f" (init={biggest.maker.model.init!r} holds all its weights)"
+    _check_memory(run, result, largest, made or "")
     return max(1, min(run.threads, int((run.memory - 2 * result) // max(largest, 1))))
 
 
@@ -251,11 +253,11 @@ def _least(run: Run) -> int:
     )
 
 
-def _check_memory(run: Run, result: int, largest: int) -> None:
+def _check_memory(run: Run, result: int, largest: int, why: str = "") -> None:
     """Refuse a run whose result (and a copy of it) and one network's memory do not fit."""
     if 2 * result + largest > run.memory:
         raise MemoryError(
-            f"the result takes {result / 1e9:.3g} GB and one network {largest / 1e9:.3g} GB: "
-            f"more than the {run.memory / 1e9:.3g} GB that memory_limit or the machine allows; "
-            "ask for fewer seeds, conditions or examples"
+            f"the result takes {result / 1e9:.3g} GB and one network {largest / 1e9:.3g} GB"
+            f"{why}: more than the {run.memory / 1e9:.3g} GB that memory_limit or the machine "
+            "allows; ask for fewer seeds, conditions or examples"
         )
