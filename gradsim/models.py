@@ -77,7 +77,8 @@ class MLP(_Model):
     loss
         "mse" 1/2 ||y - a^L||^2, "cross_entropy" (sigmoid or softmax output) or "linear" v . a^L.
     init
-        Name in :data:`gradsim.initializers`.
+        Name in :data:`gradsim.initializers`, which prints the law of each.  "orthogonal" has
+        orthonormal rows or columns, whichever are fewer, without a further scale.
     sigma_w
         Standard deviation of a weight times sqrt(fan_in); for a named scheme, a factor on the
         scheme's own standard deviation or matrix.
