@@ -57,7 +57,7 @@ class Draws(_Limit):
 
     def settings(self) -> list[Setting]:
         """Return one setting: each thread its own networks."""
-        from gradsim.kernels.random import normals
+        from gradsim.kernels.random import NORMAL, fill
 
         matrices, size = self.case.matrices, self.case.width**2
 
@@ -65,7 +65,7 @@ class Draws(_Limit):
             out = np.empty(size, self.dtype)
             for seed in range(start, start + count):
                 for layer in range(matrices):
-                    normals(out, 0, layer, 0, 0, seed)
+                    fill(out, NORMAL, 0, layer, 0, 0, seed)
 
         return [self._setting(f"{self.threads} Python threads", work)]
 

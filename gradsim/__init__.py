@@ -17,7 +17,7 @@ from gradsim.activations import activations
 from gradsim.cells import cell, cells
 from gradsim.expressions import activation
 from gradsim.gradients import Gradients, backward
-from gradsim.initializers import initializers
+from gradsim.initializers import initializer, initializers
 from gradsim.measurements import measurements
 from gradsim.models import MLP, RNN
 from gradsim.network import Network, from_arrays, network
@@ -39,6 +39,7 @@ __all__ = [
     "cell",
     "cells",
     "from_arrays",
+    "initializer",
     "initializers",
     "load",
     "measurements",

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from gradsim._rows import input_std, weight_std
+from gradsim._init_scales import input_std, weight_std
+from gradsim._initializer import DISTRIBUTIONS
+from gradsim._made import matrix, one_thread
 from gradsim.cells import maps_of, table_of
 from gradsim.examples import Inputs
 from gradsim.initializers import initializers
@@ -24,17 +26,35 @@ class Draws:
 
     def __init__(self, model: MLP | RNN, seed: int, key: int) -> None:
         self._model, self._seed, self._key = model, np.uint64(seed), np.uint64(key)
+        self._init = initializers[model.init]
         self.n_out = model.width if isinstance(model, RNN) else model.widths[-1]
 
-    def _normals(self, stream: int, layer: int, *shape: int, uniform: bool = False) -> np.ndarray:
-        out = np.empty(int(np.prod(shape)))
-        fill = random.uniforms if uniform else random.normals
-        fill(out, 0, layer, stream, self._key, self._seed)
+    def _normals(
+        self, stream: int, layer: int, *shape: int, distribution: str = "gaussian"
+    ) -> np.ndarray:
+        out, kind = np.empty(int(np.prod(shape))), DISTRIBUTIONS[distribution]
+        random.fill(out, kind, 0, layer, stream, self._key, self._seed)
         return out.reshape(shape)
 
     def _weights(self, stream: int, layer: int, std: float, *shape: int) -> np.ndarray:
-        uniform = initializers[self._model.init].distribution == "uniform"
-        return std * self._normals(stream, layer, *shape, uniform=uniform)
+        """Weights drawn one by one."""
+        return std * self._normals(stream, layer, *shape, distribution=self._init.distribution)
+
+    def _matrix(self, stream: int, layer: int, rows: int, columns: int) -> np.ndarray:
+        """W of an affine map: drawn one by one, or made as a whole."""
+        std = weight_std(self._model, columns, rows)
+        if self._init.make is None:
+            return self._weights(stream, layer, std, rows, columns)
+        address = int(self._key), int(self._seed)
+        with one_thread():
+            return std * matrix(self._model, stream, layer, rows, columns, *address)
+
+    def _biases(self, stream: int, layer: int, rows: int, columns: int) -> np.ndarray:
+        if not self._model.sigma_b:
+            return np.zeros(rows)
+        bias = self._init.bias
+        drawn = self._normals(stream, layer, rows, distribution=bias.distribution)
+        return self._model.sigma_b * bias.std(columns) * drawn
 
     def _layers(self) -> list[tuple[int, int, int]]:
         """(address layer, units, inputs) of every matrix."""
@@ -50,21 +70,15 @@ class Draws:
         model, weights, biases = self._model, [], []
         shifts = table_of(model).bias_shifts
         for i, (layer, rows, columns) in enumerate(self._layers()):
-            std, maps = weight_std(model, columns, rows), maps_of(model, i)
-            drawn = [self._weights(m.streams[0], layer, std, rows, columns)
-                     for m in maps if m.weights]  # fmt: skip
+            maps, parts = maps_of(model, i), [np.zeros(0)]
+            drawn = [self._matrix(m.streams[0], layer, rows, columns) for m in maps if m.weights]
             weights.append(np.concatenate(drawn))
-            parts = [np.zeros(0)]
             for q, m in enumerate(maps):
                 if m.bias:
                     shift = shifts[q].value(model) if q in shifts else 0.0
-                    parts.append(self._bias(m.streams[2], layer, rows) + shift)
+                    parts.append(self._biases(m.streams[2], layer, rows, columns) + shift)
             biases.append(np.concatenate(parts))
         return weights, biases
-
-    def _bias(self, stream: int, layer: int, rows: int) -> np.ndarray:
-        sigma_b = self._model.sigma_b
-        return sigma_b * self._normals(stream, layer, rows) if sigma_b else np.zeros(rows)
 
     def input_weights(self) -> np.ndarray | list[np.ndarray] | None:
         """U of an RNN with inputs, those of a cell's maps stacked."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsim._initializer import DISTRIBUTIONS
 from gradsim.cells import cells
 from gradsim.initializers import initializers
 from gradsim.kernels import ops
@@ -79,7 +80,7 @@ def _place_values(group: "Group", sizes: Sizes) -> Arrays:
 
 
 def _place_weights(
-    group: "Group", made: np.ndarray, tile: np.ndarray, given: bool, sizes: Sizes
+    group: "Group", made: np.ndarray, tile: np.ndarray, present: bool, sizes: Sizes
 ) -> tuple[Arrays, bool]:
     """Addresses of W and U by map and layer, and whether all of them are kept."""
     maps, layers, widths = len(group.table.matrices), group.layers, group.widths
@@ -90,7 +91,7 @@ def _place_weights(
     has_w = [m.weights for m in group.table.matrices]
     has_u = [m.inputs for m in group.table.matrices]
     whole = (sum(has_w) * sum(size) + sum(has_u) * sum(drive)) * group.real.itemsize
-    stored = given or group.tied or whole <= STORE_BYTES
+    stored = present or group.tied or whole <= STORE_BYTES
     if not stored:
         sizes.weights = max(int(tile[i]) * widths[i - 1] for i in range(1, layers + 1))
         sizes.input_weights = max(drive)
@@ -122,7 +123,9 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
     fan_in = np.array([1, *group.widths[:-1]])
     tile = np.maximum(1, np.minimum(made, TILE // fan_in))
     arrays = _place_values(group, sizes)
-    addresses, stored = _place_weights(group, made, tile, given, sizes)
+    init = initializers[group.first.init]
+    present = given or init.make is not None
+    addresses, stored = _place_weights(group, made, tile, present, sizes)
     biggest = int(np.max(tile[1:] * fan_in[1:]))
     row_tile = max(1, min(max(group.row_count, group.head_rows), ROW_WORK // biggest))
     if options.total and group.tied:
@@ -149,7 +152,9 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "outer_tile": max(1, min(group.widest, ROW_WORK // (2 * work))),
         "recurrent": group.recurrent, "tied": group.tied, "given": given,
         "stored": stored,
-        "uniform": initializers[group.first.init].distribution == "uniform",
+        "made": init.make is not None and not given,
+        "distribution": DISTRIBUTIONS[init.distribution],
+        "bias_distribution": DISTRIBUTIONS[init.bias.distribution],
         "each": options.each, "gradient": options.gradient, "signal": options.signal,
         "totals": options.total and group.recurrent,
         "keep_delta": options.keep or (options.total and group.tied),

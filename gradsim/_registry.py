@@ -5,8 +5,7 @@ from difflib import get_close_matches
 from typing import Generic, TypeVar
 
 Entry = TypeVar("Entry")
-
-
+LISTED = 16  # names that an error lists beside the nearest ones
 LONGEST = 60  # characters of a value in a message
 
 
@@ -23,7 +22,8 @@ def unknown(what: str, name: object, known: list[str]) -> ValueError:
     """Error for an unknown name: what is allowed, what came, and the nearest known ones."""
     near = get_close_matches(name, known, n=2) if isinstance(name, str) else []
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return ValueError(f"{what} must be one of {sorted(known)}, got {brief(name)}{hint}")
+    several = f"{len(known)} known names" if near and len(known) > LISTED else sorted(known)
+    return ValueError(f"{what} must be one of {several}, got {brief(name)}{hint}")
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):
@@ -42,15 +42,17 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     def __init__(self, kind: str, entries: Mapping[str, Entry], columns: tuple[str, ...]) -> None:
         self._kind, self._entries, self._columns = kind, dict(entries), columns
 
-    def add(self, name: str, entry: Entry) -> None:
-        """Register an entry; one of that name is replaced."""
-        self._entries[name] = entry
-
     def __getitem__(self, name: str) -> Entry:
         """Entry of that name; ValueError with the nearest known names otherwise."""
         if not isinstance(name, str) or name not in self._entries:
             raise unknown(self._kind, name, list(self._entries))
         return self._entries[name]
+
+    def add(self, name: str, entry: Entry) -> None:
+        """Add an entry; ValueError where the name is taken."""
+        if name in self._entries:
+            raise ValueError(f"{self._kind} {name!r} exists already")
+        self._entries[name] = entry
 
     def __contains__(self, name: object) -> bool:
         """Whether an entry has that name."""

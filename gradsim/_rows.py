@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradsim._init_scales import input_std, weight_std
 from gradsim.activations import activations, engine_facts, output_code
 from gradsim.examples import Inputs, Targets, target_block
 from gradsim.initializers import initializers
@@ -21,18 +22,6 @@ LOSS_CODES = {
     "mse": losses.MSE, "cross_entropy": losses.CROSS_ENTROPY, "linear": losses.LINEAR_COST
 }  # fmt: skip
 USUAL = 20  # binary exponents within which a scale needs none of its own
-
-
-def weight_std(model: MLP | RNN, fan_in: int, fan_out: int) -> float:
-    """Standard deviation of an entry of W."""
-    init = initializers[model.init]
-    return model.sigma_w * init.gain(model) * init.std(fan_in, fan_out)
-
-
-def input_std(model: RNN) -> float:
-    """Standard deviation of an entry of U."""
-    width = model.width if model.input_width is None else model.input_width
-    return model.sigma_u * initializers[model.init].std(width, model.width)
 
 
 def _scaled(values: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +56,13 @@ def _constants(group: "Group", given: bool) -> np.ndarray:
     numbers = [group.table.numbers(model, given) for model in group.forward]
     table = np.array(numbers, np.float64).reshape(len(numbers), -1, 2)
     return np.moveaxis(table, 0, 1).reshape(-1, 2)
+
+
+def _bias_scales(group: "Group") -> np.ndarray:
+    """Standard deviations (map, layer) of the biases at sigma_b = 1."""
+    std = initializers[group.first.init].bias.std
+    scale = np.array([0.0, *(std(n) for n in group.widths[:-1])])
+    return np.tile(scale, (len(group.table.matrices), 1))
 
 
 def _starts(group: "Group") -> list[Any]:
@@ -104,6 +100,7 @@ def conditions(group: "Group", given: "Given | None") -> Arrays:
         "constants": _constants(group, given is not None),
         "scale": scale.reshape(-1, layers),
         "scale_e": scale_e.reshape(-1, layers),
+        "bias_scale": _bias_scales(group),
         "head": _table(
             group.source, group.depths, [output_code(m.last_activation) for m in heads],
             [LOSS_CODES[m.loss] for m in heads], all_steps, head_e,

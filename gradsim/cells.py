@@ -199,8 +199,10 @@ def cell(name: str, *, memory: bool = False) -> Callable[[Callable[..., Any]], C
 
     def register(function: Callable[..., Any]) -> Cell:
         source = _source(function)
-        if name in cells and (not cells[name].source or cells[name].source != source):
-            raise ValueError(f"cell(name={name!r}): there is a cell of that name already")
+        if name in cells:
+            if not source or cells[name].source != source:
+                raise ValueError(f"cell(name={name!r}): there is a cell of that name already")
+            return cells[name]
         trace(function, 2 if memory else 1)
         formula = (inspect.getdoc(function) or "of the user").splitlines()[0]
         entry = Cell(name, function, ANY, formula, _two if memory else _one, memory, source)

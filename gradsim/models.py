@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gradsim._init_fields import check_init
 from gradsim._registry import brief, unknown
 from gradsim._validate import choice, real, whole
 from gradsim.activations import activations, outputs
@@ -33,6 +34,11 @@ class _Model:
     norm: str | None
     norm_placement: str
     norm_eps: float
+    fan: str | None
+    nonzeros: int | None
+    spectral_radius: float | None
+    eigenvalues: tuple[float, ...] | None
+    upper: float | tuple[tuple[float, ...], ...] | None
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -82,12 +88,14 @@ class MLP(_Model):
     loss
         "mse" 1/2 ||y - a^L||^2, "cross_entropy" (sigmoid or softmax output) or "linear" v . a^L.
     init
-        Name in :data:`gradsim.initializers`.
+        Name in :data:`gradsim.initializers`, which prints the law of each.  "orthogonal" has
+        orthonormal rows or columns, whichever are fewer, without a further scale.
     sigma_w
         Standard deviation of a weight times sqrt(fan_in); for a named scheme, a factor on the
-        scheme's own standard deviation.
+        scheme's own standard deviation or matrix.
     sigma_b
-        Standard deviation of a bias.
+        Standard deviation of a bias; for "pytorch_linear" and "pytorch_rnn" a factor on the
+        scheme's own biases, so that 1 is PyTorch's default and 0 is ``bias=False``.
     cell
         Name in :data:`gradsim.cells`.
     slope
@@ -101,6 +109,19 @@ class MLP(_Model):
         "pre": of what enters the activation; "post": of what leaves it.
     norm_eps
         Added to the variance.
+    fan
+        What the variance of a weight is divided by: "in" (units read), "out" (units written) or
+        "average"; None means the scheme's own.
+    nonzeros
+        init "sparse" and "spectral_radius": non-zero weights of a unit; None means the smaller of
+        15 and fan_in for "sparse", and all for "spectral_radius".
+    spectral_radius
+        init "spectral_radius": largest modulus of the eigenvalues of W; None means 1.
+    eigenvalues
+        init "eigenvalues" and "nonnormal": eigenvalues of W, one a unit.
+    upper
+        init "nonnormal": strictly upper part T of W = Q (diag(eigenvalues) + T) Q^T as rows, or a
+        number s, for T_ij ~ N(0, s^2 / n), i < j.
 
     Raises
     ------
@@ -132,6 +153,11 @@ class MLP(_Model):
     norm: str | None = None
     norm_placement: str = "pre"
     norm_eps: float = 0.0
+    fan: str | None = None
+    nonzeros: int | None = None
+    spectral_radius: float | None = None
+    eigenvalues: tuple[float, ...] | None = None
+    upper: float | tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         """Validate every field."""
@@ -167,6 +193,7 @@ class MLP(_Model):
                 f"MLP(cell={self.cell!r}): the input and all hidden layers must have one width, "
                 f"got {sorted(widths)}"
             )
+        check_init(self)
 
     def _check_widths(self, widths: Sequence[Any]) -> None:
         if len(widths) < 2:
@@ -233,6 +260,9 @@ class RNN(_Model):
         Features of an input; None means ``width``, or what given inputs have.
     activation, loss, init, sigma_w, sigma_b, slope, norm, norm_placement, norm_eps
         As in :class:`MLP`; there is no readout, so "cross_entropy" needs a sigmoid state.
+    init, sigma_w, fan, nonzeros, spectral_radius, eigenvalues, upper
+        As in :class:`MLP`, for W.  U has the scheme's variance where a scheme is one of entries;
+        beside a matrix made as a whole (orthogonal, spectral_radius, ...) it is Gaussian.
     cell
         Name in :data:`gradsim.cells`.
     tied
@@ -240,7 +270,8 @@ class RNN(_Model):
     loss_at
         "last": the cost is on h_T; "all": the sum over steps of the cost on h_t.
     sigma_u
-        Standard deviation of an input weight times sqrt(input_width); 0 means no inputs.
+        Standard deviation of an input weight times sqrt(input_width), for a named scheme a factor
+        as sigma_w is; 0 means no inputs.
     initial_state
         "gaussian" h_0 ~ N(0, I), "zeros", or an array (unit,) or (example, unit).  Other states
         (c of an LSTM, the steps before h_0) start at zero.
@@ -285,6 +316,11 @@ class RNN(_Model):
     norm: str | None = None
     norm_placement: str = "pre"
     norm_eps: float = 0.0
+    fan: str | None = None
+    nonzeros: int | None = None
+    spectral_radius: float | None = None
+    eigenvalues: tuple[float, ...] | None = None
+    upper: float | tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         """Validate every field."""
@@ -311,6 +347,7 @@ class RNN(_Model):
                 "RNN(loss='cross_entropy'): the state must be a sigmoid (cell='vanilla', "
                 f"activation='sigmoid'), got cell={self.cell!r}, activation={self.activation!r}"
             )
+        check_init(self)
 
     @property
     def alpha(self) -> float:

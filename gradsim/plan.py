@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradsim import _rows
+from gradsim._init_scales import init_structure
+from gradsim._initializer import PARAMETERS
 from gradsim._layout import layout
+from gradsim._made import Maker
 from gradsim.cells import cells, table_of
 from gradsim.examples import Inputs, Targets
-from gradsim.initializers import initializers
 from gradsim.models import MLP, RNN
 from gradsim.tape import Table
 from gradsim.workspace import Shapes, work_shapes
@@ -64,6 +66,8 @@ class Pass:
         Forward condition and depth of every head.
     cost
         Rough time of one network in seconds.
+    maker
+        Puts the weights of a network into memory, where the initialiser makes whole matrices.
     """
 
     scalars: dict[str, int]
@@ -75,21 +79,23 @@ class Pass:
     depths: np.ndarray
     real: np.dtype
     cost: float
+    maker: Maker | None
 
 
 def structure(model: Model) -> tuple:
     """Everything of a model that cannot be a row of a shared pass."""
-    distribution = initializers[model.init].distribution
+    weights = init_structure(model)
     if isinstance(model, RNN):
         inputs = model.input_width if model.sigma_u > 0 else 0
         memory = cells[model.cell].memory
-        return ("RNN", model.width, inputs, model.tied, table_of(model), distribution, memory)
-    return ("MLP", model.width, *model.ends, table_of(model), distribution)
+        return ("RNN", model.width, inputs, model.tied, table_of(model), weights, memory)
+    return ("MLP", model.width, *model.ends, table_of(model), weights)
 
 
 def forward_key(model: Model) -> tuple:
     """Everything of a model that its forward rows depend on, within one structure."""
     key: tuple = (model.activation, model.slope, model.init, model.sigma_w, model.sigma_b)
+    key += tuple(getattr(model, name) for name in PARAMETERS)
     if isinstance(model, RNN):
         key += (model.sigma_u, model.initial_state)
     return (*key, *table_of(model).numbers(model))
@@ -177,6 +183,8 @@ def _assemble(group: Group, inputs: Inputs, targets: Targets | None, given: Give
     for name in ("weights", "input_weights", "bias"):
         if name in start:
             shared[name] = start.pop(name)
+    maker = None if given else Maker.of(group, addresses, addresses["layer"][1])
+    cost = _cost(group, scalars, addresses["layer"][1, 1:-1])
     return Pass(
         scalars=scalars,
         shared=shared,
@@ -186,7 +194,8 @@ def _assemble(group: Group, inputs: Inputs, targets: Targets | None, given: Give
         sources=group.source,
         depths=group.depths,
         real=group.real,
-        cost=_cost(group, scalars, addresses["layer"][1, 1:-1]),
+        cost=cost + (maker.seconds if maker else 0.0),
+        maker=maker,
     )
 
 

@@ -234,5 +234,7 @@ def _fit(run: Run, passes: list[Pass], result: int) -> int:
     """Workers that fit into memory; MemoryError before any work where not even one does."""
     chunks = [max(results_bytes(item), _pool.CHUNK_BYTES) for item in passes]
     largest = max(work_bytes(item) + chunk for item, chunk in zip(passes, chunks))
-    require(run.memory, result_and_copy=2 * result, network=largest)
+    made = [item.maker.model.init for item in passes if item.maker is not None]
+    held = f"network, init={made[0]!r} holds all its weights" if made else "network"
+    require(run.memory, **{"result_and_copy": 2 * result, held: largest})
     return max(1, min(run.threads, (run.memory - 2 * result) // largest))

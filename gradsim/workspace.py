@@ -100,7 +100,8 @@ def _empty(shape: tuple[int, int], kind: np.dtype) -> np.ndarray:
 def work_bytes(item: "Pass") -> int:
     """Memory of one worker."""
     sizes = [r * c * _kind(name, item.real).itemsize for name, (r, c) in item.shapes.items()]
-    return sum(sizes) + sum(array.nbytes for array in item.start.values())
+    making = item.maker.nbytes if item.maker else 0
+    return sum(sizes) + sum(array.nbytes for array in item.start.values()) + making
 
 
 def results_bytes(item: "Pass") -> int:
@@ -155,8 +156,17 @@ class Worker:
         results = Results(self._item, len(seeds))
         for name, array in results.arrays.items():
             self._set(name, array)
-        engine.run(self._record, self._like, seeds.astype(np.uint64), np.uint64(key))
+        seeds, maker = seeds.astype(np.uint64), self._item.maker
+        if maker is None:
+            self._run(seeds, 0, len(seeds), key)
+            return results
+        for s, seed in enumerate(seeds):
+            maker.fill(self.arrays["weights"][0], key, int(seed), self.arrays["stop"])
+            self._run(seeds, s, s + 1, key)
         return results
+
+    def _run(self, seeds: np.ndarray, first: int, last: int, key: int) -> None:
+        engine.run(self._record, self._like, seeds, first, last, np.uint64(key))
 
 
 class Results:

@@ -19,21 +19,22 @@ _X, _Y, _V, _H0 = STREAMS["x"], STREAMS["y"], STREAMS["v"], STREAMS["h0"]
 
 
 @unit(double=True)
-def fill(x, like, at, count, uniform, start, layer, stream, key, seed):
+def fill(x, like, at, count, distribution, start, layer, stream, key, seed):
     """Unit-variance draws into ``count`` numbers of T at an address, from index ``start`` on."""
     flat = view(at, like, 1, count).reshape(count)
-    if uniform:
-        random.uniforms(flat, start, layer, stream, key, seed)
-    else:
-        random.normals(flat, start, layer, stream, key, seed)
+    random.fill(flat, distribution, start, layer, stream, key, seed)
 
 
 @jit(internal=True)
 def draw_bias(x, like, m, layer, key, seed):
-    """Standard biases of affine map m, unless they are given or nowhere used."""
+    """Biases of affine map m at sigma_b = 1, unless they are given or nowhere used."""
     if x.biased and not x.given and ints(x.streams)[m, 2] >= 0:
         count, at = ints(x.layer)[MADE, max(layer, 1)], address(x.bias, like, m * x.widest)
-        fill(x, like, at, count, 0, 0, layer, ints(x.streams)[m, 2], key, seed)
+        stream = ints(x.streams)[m, 2]
+        fill(x, like, at, count, x.bias_distribution, 0, layer, stream, key, seed)
+        bias, scale = view(at, like, 1, count), floats(x.bias_scale)[m, max(layer, 1)]
+        for i in range(count):
+            bias[0, i] *= bias.dtype.type(scale)
 
 
 @unit
@@ -44,7 +45,7 @@ def draw_network(x, like, key, seed):
         _draw_targets(x, key, seed)
     if x.recurrent:
         start = reals(x.start, like)
-        fill(x, like, x.start.at, x.start.columns, 0, 0, 0, _H0, key, seed)
+        fill(x, like, x.start.at, x.start.columns, random.NORMAL, 0, 0, _H0, key, seed)
         for b in range(1, x.examples):
             for i in range(x.start.columns):
                 start[b, i] = start[0, i]
@@ -60,7 +61,8 @@ def _draw_inputs(x, like, key, seed):
     for t in range(x.steps_of_x):
         if not x.x_given:
             layer = t + 1 if x.recurrent else 0
-            fill(x, like, address(x.x, like, t * count), count, 0, 0, layer, _X, key, seed)
+            at = address(x.x, like, t * count)
+            fill(x, like, at, count, random.NORMAL, 0, layer, _X, key, seed)
         for b in range(x.examples):
             mantissa, exponent, _ = row_square(rows, t * x.examples + b)
             floats(x.x_square)[t, b] = mantissa
@@ -77,11 +79,11 @@ def _draw_targets(x, key, seed):
             first = (q * x.slices + t) * x.examples
             if kind == NORMAL:
                 at = address(x.y, double, first * x.n_out)
-                fill(x, double, at, x.examples * x.n_out, 0, 0, t, _Y, key, seed)
+                fill(x, double, at, x.examples * x.n_out, random.NORMAL, 0, t, _Y, key, seed)
             elif kind == VECTOR:
                 for b in range(x.examples):
                     at = address(x.y, double, (first + b) * x.n_out)
-                    fill(x, double, at, x.n_out, 0, 0, 0, _V, key, seed)
+                    fill(x, double, at, x.n_out, random.NORMAL, 0, 0, _V, key, seed)
             elif kind != GIVEN:
                 y = block(x.y, double, first * x.n_out, x.examples, x.n_out)
                 _draw_labels(y, kind, t, key, seed)

@@ -14,12 +14,12 @@ from .program import floats, ints
 
 
 @jit
-def run(x, like, seeds, key):
-    """Run the networks ``seeds`` (S,) uint64; slot s of every result is network seeds[s].
+def run(x, like, seeds, first, last, key):
+    """Run networks first..last of ``seeds`` (S,) uint64; slot s of a result is network seeds[s].
 
     ``x`` is a record of `program.CONTEXT`, ``like`` any number of the dtype of the run.
     """
-    for s in range(seeds.size):
+    for s in range(first, last):
         _clear(x)
         draw_network(x, like, key, seeds[s])
         run_forward(x, like, s, seeds.size, key, seeds[s])

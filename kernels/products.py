@@ -16,16 +16,17 @@ RECURRENT, INPUT = range(2)  # the two matrices of an affine map: W and U
 
 @jit(internal=True)
 def _tile(x, like, which, m, layer, lo, hi, again, key, seed):
-    """Rows lo..hi of matrix ``which`` of map m; drawn unless given, or kept since it was used."""
+    """Rows lo..hi of matrix ``which`` of map m; drawn unless in memory: given, made, or kept."""
     n_in = ints(x.layer)[WIDTH, layer - 1] if which == RECURRENT else x.n_in
     array = x.weights if which == RECURRENT else x.input_weights
     start = ints(x.weight_address if which == RECURRENT else x.input_address)[m, layer]
     if x.given or x.stored:
         start += lo * n_in
     at = address(array, like, start)
-    if not (x.given or (again and x.stored)):
+    made = x.made and which == RECURRENT
+    if not (x.given or made or (again and x.stored)):
         stream, source = ints(x.streams)[m, which], 0 if x.tied else layer
-        fill(x, like, at, (hi - lo) * n_in, x.uniform, lo * n_in, source, stream, key, seed)
+        fill(x, like, at, (hi - lo) * n_in, x.distribution, lo * n_in, source, stream, key, seed)
     return view(at, like, hi - lo, n_in)
 
 

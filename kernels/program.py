@@ -28,9 +28,10 @@ SCALARS = (
     "outer_tile",  # units, or examples, of one product of a batch gradient
     "recurrent", "tied",
     "given",  # weights are arrays, not draws
+    "made",  # recurrent (of an MLP: all) weights are put in memory before the run
     "stored",  # the weights of all layers fit
     "biased",  # any condition has a bias
-    "uniform",
+    "distribution", "bias_distribution",  # see random.NORMAL ...
     "each",  # every example is a result of its own
     "gradient", "signal",  # what is measured
     "totals",  # the gradient of all weights of an RNN over its steps
@@ -95,6 +96,7 @@ FLOATS = {
     "program_rows": "value and slope of every value of a program; rows.BLOCK",
     "condition_f": "see SLOPE ...; C",
     "scale": "map * C + c; L + 1",
+    "bias_scale": "map; L + 1: standard deviation of a bias at sigma_b = 1",
     "head_f": "see OUTPUT_SLOPE ...; H",
     "square": "line; C * B: squared norm of a value as mantissa * 4**square_e",
     "x_square": "step; B",

@@ -2,8 +2,9 @@
 
 A word is a function of (seed, key, stream, layer, index) alone: word index % 4 of the Philox
 block with counter (index // 4, layer, stream, key) under the seed as its key.  There is no state
-and no order.  One word makes one uniform, or one normal (words 0 and 1 of a block share a radius
-and an angle, so do 2 and 3), from the same integers in float32 and in float64.
+and no order.  One word makes one number of any distribution (two normals share a radius and an
+angle: those of words 0 and 1 of a block, and of 2 and 3), from the same integers in float32 and in
+float64.
 
 Words are computed in uint64 lanes: the product that vector units have is 32 x 32 -> 64 bits.
 Arrays are filled in blocks of ``BLOCK`` by loops of fixed length, so that a number has the same
@@ -17,9 +18,12 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic, overload
 
 from ._jit import jit
-from .transforms import pair, uniform
+from .transforms import pair, triangular, truncated, uniform
 
 BLOCK = 128
+# Distributions of unit variance: a normal, a uniform, a normal cut at 2 standard deviations, and
+# the sum of two equal uniforms.
+NORMAL, UNIFORM, TRUNCATED, TRIANGULAR = range(4)
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # Salmon et al. 2011, section 3.3
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
@@ -64,23 +68,27 @@ def uniform_word(index, layer, stream, key, seed):
 
 
 @jit(inline=True)
-def _numbers(like, gaussian, a, b, c, d):
-    """Turn the words of a counter into four normals or uniforms of the type of ``like``."""
-    if gaussian:
+def _numbers(like, kind, a, b, c, d):
+    """Turn the words of a counter into four numbers of a distribution and the type of ``like``."""
+    if kind == NORMAL:
         return pair(like, a, b) + pair(like, c, d)
-    return uniform(like, a), uniform(like, b), uniform(like, c), uniform(like, d)
+    if kind == UNIFORM:
+        return uniform(like, a), uniform(like, b), uniform(like, c), uniform(like, d)
+    if kind == TRUNCATED:
+        return truncated(like, a), truncated(like, b), truncated(like, c), truncated(like, d)
+    return triangular(like, a), triangular(like, b), triangular(like, c), triangular(like, d)
 
 
-def _values(like, gaussian, a, b, c, d):
+def _values(like, kind, a, b, c, d):
     """Return what an array of that type is filled with: the words themselves, or numbers."""
-    return (a, b, c, d) if isinstance(like, np.uint32) else _numbers(like, gaussian, a, b, c, d)
+    return (a, b, c, d) if isinstance(like, np.uint32) else _numbers(like, kind, a, b, c, d)
 
 
 @overload(_values, jit_options={"forceinline": True})
-def _choose_values(like, gaussian, a, b, c, d):
+def _choose_values(like, kind, a, b, c, d):
     if like == types.uint32:
-        return lambda like, gaussian, a, b, c, d: (a, b, c, d)
-    return lambda like, gaussian, a, b, c, d: _numbers(like, gaussian, a, b, c, d)
+        return lambda like, kind, a, b, c, d: (a, b, c, d)
+    return lambda like, kind, a, b, c, d: _numbers(like, kind, a, b, c, d)
 
 
 @intrinsic
@@ -112,18 +120,18 @@ def _fill_words(rows, counter, layer, stream, key, seed):
 
 
 @jit(inline=True)
-def _fill_values(values, gaussian, rows):
+def _fill_values(values, kind, rows):
     """Turn the words of ``_fill_words`` into ``values`` (BLOCK,) in the order of their index."""
     like, n = values.dtype.type(0), BLOCK // 4
     for i in range(n):
         w0, w1 = np.uint64(rows[i]), np.uint64(rows[i + n])
         w2, w3 = np.uint64(rows[i + 2 * n]), np.uint64(rows[i + 3 * n])
-        a, b, c, d = _values(like, gaussian, w0, w1, w2, w3)
+        a, b, c, d = _values(like, kind, w0, w1, w2, w3)
         values[4 * i], values[4 * i + 1], values[4 * i + 2], values[4 * i + 3] = a, b, c, d
 
 
 @jit(inline=True)
-def _fill(out, gaussian, start, layer, stream, key, seed):
+def _fill(out, kind, start, layer, stream, key, seed):
     """Fill ``out`` (n,) block by block, from the counter of index ``start`` on."""
     rows, part = carray(_stack(_UINT32), BLOCK), carray(_stack(out), BLOCK)
     address = _address(layer, stream, key, seed)
@@ -132,7 +140,7 @@ def _fill(out, gaussian, start, layer, stream, key, seed):
         low, high = max(begin, 0), min(begin + BLOCK, out.size)
         whole = high - low == BLOCK
         _fill_words(rows, counter, *address)
-        _fill_values(out[low:high] if whole else part, gaussian, rows)
+        _fill_values(out[low:high] if whole else part, kind, rows)
         if not whole:
             out[low:high] = part[low - begin : high - begin]
         counter += BLOCK // 4
@@ -141,16 +149,20 @@ def _fill(out, gaussian, start, layer, stream, key, seed):
 @jit
 def words(out, start, layer, stream, key, seed):
     """Fill ``out`` (n,) uint32 with the words at indices start to start + n - 1."""
-    _fill(out, False, start, layer, stream, key, seed)
+    _fill(out, NORMAL, start, layer, stream, key, seed)
 
 
 @jit
-def normals(out, start, layer, stream, key, seed):
-    """Fill ``out`` (n,) float32 or float64 with the normals at indices start to start + n - 1."""
-    _fill(out, True, start, layer, stream, key, seed)
+def fill(out, distribution, start, layer, stream, key, seed):
+    """Fill ``out`` (n,) float32 or float64 with the numbers at indices start to start + n - 1.
 
-
-@jit
-def uniforms(out, start, layer, stream, key, seed):
-    """Fill ``out`` (n,) with unit-variance uniforms sqrt(3) (2u - 1), u = (word + 1/2) / 2**32."""
-    _fill(out, False, start, layer, stream, key, seed)
+    A uniform is sqrt(3) (2u - 1), u = (word + 1/2) / 2**32.
+    """
+    if distribution == NORMAL:  # the distribution is a constant in each loop
+        _fill(out, NORMAL, start, layer, stream, key, seed)
+    elif distribution == UNIFORM:
+        _fill(out, UNIFORM, start, layer, stream, key, seed)
+    elif distribution == TRUNCATED:
+        _fill(out, TRUNCATED, start, layer, stream, key, seed)
+    else:
+        _fill(out, TRIANGULAR, start, layer, stream, key, seed)

@@ -1,4 +1,4 @@
-"""From 32-bit words to numbers: pairs of normals, and uniforms, in float32 and float64.
+"""From 32-bit words to numbers of unit variance, in float32 and float64.
 
 Both types start from the same integers, so that they differ by rounding alone.  Words arrive as
 uint64 below 2**32.
@@ -10,6 +10,7 @@ import numpy as np
 
 from ._jit import by_dtype, jit
 from .floats import FORMAT, casts, fma, polynomial
+from .vecmath import log
 
 _TOP, _SECOND, _THIRD = np.uint64(1 << 31), np.uint64(1 << 30), np.uint64(1 << 29)
 
@@ -140,4 +141,49 @@ def _uniform64(like, w):
     return (np.float64(w) - (2.0**31 - 0.5)) * _ROOT3_64
 
 
+# A standard normal that stays within two standard deviations, divided by its own: z = v P(w - h)
+# with v = 2u - 1 in (-1, 1) and w = -log(1 - (c v)^2) in [0, 2 h), c = erf(sqrt(2)).  LLVM leaves
+# a longer polynomial as a loop: P(x) is low(x) + x^8 high(x).
+_TRUNCATED_LOW = polynomial(np.float64, (
+    1.8101630167500375, 0.38258539949340714, 0.0042720409889987114, -0.0034931531072277112,
+    0.00021059402820141067, 4.965514251886121e-05, -7.5990499039412136e-06,
+    -5.425116206539106e-07))  # fmt: skip
+_TRUNCATED_HIGH = polynomial(np.float64, (
+    1.9615108200573897e-07, -2.110123817524199e-10, -4.299254622175531e-09,
+    2.6058595223676827e-10, 8.081577591014375e-11, -1.052312364070641e-11,
+    -1.210548434436565e-12, 2.684856937060595e-13, 1.0492060150425888e-14))  # fmt: skip
+_SHARE, _HALF_RANGE = -(math.erf(math.sqrt(2)) ** 2), 1.2099514409455525  # -c^2, h
+_CENTRE, _UNIT_WORD, _ROOT6 = 2.0**31 - 0.5, 2.0**-31, math.sqrt(6)
+
+
+@jit(inline=True)
+def _truncated64(like, w):
+    """Return a normal cut at 2 standard deviations, by its inverse distribution, in float64."""
+    v = (np.float64(w) - _CENTRE) * _UNIT_WORD
+    x = -log(fma(_SHARE, v * v, 1.0)) - _HALF_RANGE
+    x2 = x * x
+    return v * fma(x2 * x2 * (x2 * x2), _TRUNCATED_HIGH(x), _TRUNCATED_LOW(x))
+
+
+@jit(inline=True)
+def _truncated32(like, w):
+    """Return it in float32: the inverse is too steep at its ends to start from a float32."""
+    return np.float32(_truncated64(1.0, w))
+
+
+@jit(inline=True)
+def _triangular64(like, w):
+    """Return the sum of two equal uniforms, sqrt(6) (1 - sqrt(1 - |v|)) with the sign of v."""
+    v = (np.float64(w) - _CENTRE) * _UNIT_WORD
+    return _ROOT6 * v / (1.0 + np.sqrt(1.0 - abs(v)))
+
+
+@jit(inline=True)
+def _triangular32(like, w):
+    """Return it in float32."""
+    return np.float32(_triangular64(1.0, w))
+
+
 pair, uniform = by_dtype(_pair32, _pair64), by_dtype(_uniform32, _uniform64)
+truncated = by_dtype(_truncated32, _truncated64)
+triangular = by_dtype(_triangular32, _triangular64)

@@ -139,7 +139,7 @@ def _model(activation: str, init: str) -> gs.MLP:
 
 def _sigma_w(activation: str, init: str) -> float:
     entry = gs.initializers[init]
-    return entry.std(1, 1) * entry.gain(_model(activation, init))
+    return entry.std(1, 1) * entry.gain(_model(activation, init), 1)
 
 
 def summary(ds: xr.Dataset) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gradsim.initializers import gain, initializers
+from gradsim._init_scales import bias_spread, gain
+from gradsim.initializers import initializers
 from gradsim.theory._gaussian import gaussian_mean
 from gradsim.theory.length_map import chi_1, edge_of_chaos, fixed_point, q_map
 
@@ -58,7 +59,8 @@ def mean_field(model: Any) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If the cell is not plain, or `init="critical"` and there is no critical point.
+        If the cell is not plain, the theory does not hold for the initialiser, or
+        `init="critical"` and there is no critical point.
 
     References
     ----------
@@ -73,7 +75,7 @@ def mean_field(model: Any) -> xr.Dataset:
     """
     _check_plain(model)
     sigma_w = gain(model)
-    q_star = fixed_point(model.activation, sigma_w, _bias(model), slope=model.slope)
+    q_star = fixed_point(model.activation, sigma_w, _biases(model)[-1], slope=model.slope)
     chi = chi_1(model.activation, sigma_w, q_star, slope=model.slope)
     growth = 0.5 * math.log10(chi) if chi > 0 else -math.inf
     return _dataset(model, "Mean field", q_star=q_star, chi_1=chi, growth_rms=growth)
@@ -118,10 +120,9 @@ def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
     _check_plain(model)
     if getattr(model, "loss_at", "last") != "last":
         raise ValueError(f"profile needs a cost on the last state, got loss_at={model.loss_at!r}")
-    sigmas = _layer_sigmas(model)
-    bias = _bias(model)
-    q = [sigmas[0] * sigmas[0] * _input_mean_square(model, x_norm) + bias * bias]
-    for sigma in sigmas[1:]:
+    sigmas, biases = _layer_sigmas(model), _biases(model)
+    q = [sigmas[0] * sigmas[0] * _input_mean_square(model, x_norm) + biases[0] * biases[0]]
+    for sigma, bias in zip(sigmas[1:], biases[1:]):
         q.append(q_map(model.activation, sigma, bias, q[-1], slope=model.slope))
     pairs = zip(sigmas[1:], q)  # delta^l takes the weights of layer l + 1 and the slopes of l
     chi = np.array([chi_1(model.activation, s, v, slope=model.slope) for s, v in pairs])
@@ -144,17 +145,22 @@ def _check_plain(model: Any) -> None:
         )
 
 
-def _bias(model: Any) -> float:
-    """Return the spread of what the previous layer does not set: b, and U x of an RNN."""
-    return math.hypot(model.sigma_b, getattr(model, "sigma_u", 0.0))
+def _widths(model: Any) -> tuple[int, ...]:
+    return getattr(model, "widths", None) or (model.width,) * (model.depth + 1)
+
+
+def _biases(model: Any) -> list[float]:
+    """Return the spread of b, and of U x of an RNN, in each layer."""
+    return [bias_spread(model, n) for n in _widths(model)[:-1]]
 
 
 def _layer_sigmas(model: Any) -> list[float]:
     """Return the standard deviation of a weight times sqrt(fan_in) in each layer."""
-    widths = getattr(model, "widths", None) or (model.width,) * (model.depth + 1)
-    std = initializers[model.init].std
-    scale = gain(model) / std(1, 1)
-    return [scale * std(m, n) * math.sqrt(m) for m, n in pairwise(widths)]
+    init = initializers[model.init]
+    return [
+        gain(model, m) * init.std(m, n, model.fan) / init.std(m, m, model.fan)
+        for m, n in pairwise(_widths(model))
+    ]
 
 
 def _input_mean_square(model: Any, x_norm: float | None) -> float:

@@ -1,4 +1,4 @@
-"""Philox words against published vectors, and the normals and uniforms made from them."""
+"""Philox words against published vectors, and the numbers of each distribution made from them."""
 
 import math
 
@@ -13,8 +13,20 @@ from gradsim.kernels._jit import jit
 from .ulp import JIT, error, size
 
 FLOATS = [np.float32, np.float64]
-FILLS = [(random.words, np.uint32), (random.normals, np.float32), (random.normals, np.float64),
-         (random.uniforms, np.float32), (random.uniforms, np.float64)]  # fmt: skip
+
+
+def filler(kind):
+    """Fill an array with the numbers of one distribution."""
+    return lambda out, *address: random.fill(out, kind, *address)
+
+
+normals, uniforms, truncated, triangular = (
+    filler(kind) for kind in (random.NORMAL, random.UNIFORM, random.TRUNCATED, random.TRIANGULAR)
+)
+FILLS = [
+    (random.words, np.uint32),
+    *((f, dtype) for f in (normals, uniforms, truncated, triangular) for dtype in FLOATS),
+]
 ADDRESS = (3, 5, 7, np.uint64(0x8000_0000_0000_0001))  # layer, stream, key, seed beyond 2**63
 ALL_ONES = np.uint64(2**64 - 1)
 
@@ -119,11 +131,66 @@ def uniform_word(index, layer, stream, key, seed):
 def test_uniforms__are_the_symmetric_unit_variance_uniforms(dtype):
     words = fill(random.words, np.uint32, size(20_000))
     exact = math.sqrt(3) * (2 * words.astype(float) + 1 - 2.0**32) / 2**32
-    got = fill(random.uniforms, dtype, words.size)
+    got = fill(uniforms, dtype, words.size)
     np.testing.assert_allclose(got, exact, rtol=2 * np.finfo(dtype).eps, atol=0)
     for word in (0, 1, 2**31 - 1, 2**31, 2**32 - 1):  # the two ends and the middle
         exact = math.sqrt(3) * (2 * word + 1 - 2**32) / 2**32
         assert abs(uniform(dtype(0), np.uint64(word)) / exact - 1) <= 2 * np.finfo(dtype).eps
+
+
+UNIT = mpmath.sqrt(1 - 4 * mpmath.npdf(2) / mpmath.erf(mpmath.sqrt(2)))  # sd of one cut at 2
+
+
+def exact_truncated(u):
+    """Quantile u of a normal cut at two standard deviations, over its standard deviation."""
+    with mpmath.workdps(40):
+        c = mpmath.erf(mpmath.sqrt(2))
+        return mpmath.sqrt(2) * mpmath.erfinv(c * (2 * u - 1)) / UNIT
+
+
+def exact_triangular(u):
+    """Quantile u of the sum of two uniforms, over its standard deviation."""
+    with mpmath.workdps(40):
+        v = 2 * u - 1
+        return mpmath.sign(v) * mpmath.sqrt(6) * (1 - mpmath.sqrt(1 - abs(v)))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("function", "exact"), [("truncated", exact_truncated), ("triangular", exact_triangular)]
+)
+def test_quantiles__are_those_of_their_words(function, exact, dtype):
+    rng = np.random.default_rng(3)
+    ends = [0, 1, 2**31 - 2, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 2, 2**32 - 1]
+    for word in [*ends, *rng.integers(0, 2**32, 300).tolist()]:
+        with mpmath.workdps(40):
+            wanted = exact((mpmath.mpf(word) + 0.5) / 2**32)
+        got = quantile(function, dtype(0), np.uint64(word))
+        ulps = 8 if dtype is np.float64 else 1
+        assert abs(float(got) / wanted - 1) <= ulps * np.finfo(dtype).eps, word
+
+
+def quantile(function, like, word):
+    return (cut if function == "truncated" else tent)(like, word)
+
+
+@jit
+def cut(like, word):
+    return transforms.truncated(like, word)
+
+
+@jit
+def tent(like, word):
+    return transforms.triangular(like, word)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("function", "kind"), [(truncated, cut), (triangular, tent)])
+def test_quantiles__fill_as_their_words_say(function, kind, dtype):
+    words = fill(random.words, np.uint32, 402, 6).astype(np.uint64)
+    wanted = [kind(dtype(0), word) for word in words]
+    got = fill(function, dtype, 402, 6)
+    np.testing.assert_allclose(got, wanted, rtol=4 * np.finfo(dtype).eps, atol=0)
 
 
 @jit(inline=True)
@@ -199,7 +266,7 @@ def test_normals__are_those_of_their_words(dtype):
     start, count = 6, 402
     words = fill(random.words, np.uint32, count, start).astype(np.uint64)
     x, y = normals_of(words[0::2], words[1::2], dtype)
-    got = fill(random.normals, dtype, count, start)
+    got = fill(normals, dtype, count, start)
     tolerance = 4 * np.finfo(dtype).eps
     np.testing.assert_allclose(got, np.column_stack([x, y]).ravel(), rtol=tolerance, atol=0)
 
@@ -207,7 +274,7 @@ def test_normals__are_those_of_their_words(dtype):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("seed", [0, 12345, 2**64 - 1])
 def test_normals__are_standard_and_independent(dtype, seed):
-    z = fill(random.normals, dtype, size(200_000), seed=seed).astype(np.float64)
+    z = fill(normals, dtype, size(200_000), seed=seed).astype(np.float64)
     n = z.size
     limit = 4.5  # standard errors
     for power, moment in ((1, 0), (2, 1), (3, 0), (4, 3), (6, 15)):
@@ -219,5 +286,5 @@ def test_normals__are_standard_and_independent(dtype, seed):
         assert abs(((z[lag:] ** 2 - 1) * (z[:-lag] ** 2 - 1)).mean()) < 2 * limit / math.sqrt(
             n - lag
         )
-    other = fill(random.normals, dtype, n, seed=seed, layer=4).astype(np.float64)
+    other = fill(normals, dtype, n, seed=seed, layer=4).astype(np.float64)
     assert abs((z * other).mean()) < limit / math.sqrt(n)
