@@ -114,7 +114,8 @@ _GRADIENT = (
     ),
     Variable(
         "log10_cell_grad_norm", "log10 norm of the gradient with respect to a memory cell",
-        "log10 ||dC/dc_t||, averaged over examples", dims=STATES, models=("RNN",), needs="memory",
+        "log10 ||dC/dc_t||, c_t being what the next step reads, averaged over examples",
+        dims=STATES, models=("RNN",), needs="memory",
     ),
     Variable(
         "log10_joint_state_grad_norm",

@@ -213,6 +213,11 @@ def prepare(
         signal="signal" in named,
         total="gradient" in named and named["gradient"].get("total"),
     )
+    if options.each and any(m.norm == "batch" for m in sweep.models):
+        raise ValueError(
+            "simulate(batch='each'): under norm='batch' the examples are one batch and have no "
+            "gradients of their own; batch must be 'mean'"
+        )
     return Run(
         sweep=sweep, seeds=chosen, key=parse_seed("simulate", "key", key, 32),
         inputs=parsed_inputs, targets=parsed_targets, measure=specs, options=options,
