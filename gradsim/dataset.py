@@ -248,6 +248,12 @@ def _provenance(run: "Run", seconds: float) -> dict[str, Any]:
     }
 
 
+def sources(models: Any) -> dict[str, str]:
+    """Text of the cells that users wrote, by name: what a reader needs to run the call again."""
+    used = {model.cell: cells[model.cell].source for model in models}
+    return {name: source for name, source in used.items() if source}
+
+
 def describe(model: Any) -> dict[str, Any]:
     """Model as plain data for the stored configuration."""
     return {"kind": type(model).__name__, **asdict(model)}

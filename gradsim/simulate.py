@@ -20,7 +20,7 @@ from gradsim._validate import (
     parse_seeds,
     parse_threads,
 )  # fmt: skip
-from gradsim.dataset import Collector, describe
+from gradsim.dataset import Collector, describe, sources
 from gradsim.examples import Inputs, Targets, parse_inputs, parse_targets
 from gradsim.measurements import Spec, parse
 from gradsim.models import MLP, RNN
@@ -54,15 +54,20 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What rebuilds the call, as plain data."""
         arrays = {"inputs": self.inputs.array, "targets": self.targets and self.targets.array}
-        return self.source | {
-            "seeds": _compact(self.seeds),
-            "key": self.key,
-            "measure": {spec.name: dict(spec.parameters) for spec in self.measure},
-            "dtype": self.options.dtype.name,
-            "batch": "each" if self.each else "mean",
-            "examples": self.inputs.count,
-            **{name: None if a is None else _array_text(a) for name, a in arrays.items()},
-        }
+        written = sources(self.sweep.models)
+        return (
+            self.source
+            | ({"cells": written} if written else {})
+            | {
+                "seeds": _compact(self.seeds),
+                "key": self.key,
+                "measure": {spec.name: dict(spec.parameters) for spec in self.measure},
+                "dtype": self.options.dtype.name,
+                "batch": "each" if self.each else "mean",
+                "examples": self.inputs.count,
+                **{name: None if a is None else _array_text(a) for name, a in arrays.items()},
+            }
+        )
 
 
 def _compact(seeds: Sequence[int]) -> Any:

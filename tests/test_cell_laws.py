@@ -91,7 +91,7 @@ def test_residual__with_a_zero_last_matrix_keeps_the_gradient():
 
 
 def test_batch_norm__of_a_linear_network_grows_the_gradient():
-    """E ||delta||^2 grows by (B - 2) / (B - 3) a layer for a wide linear network (Yang et al. 2019).
+    """E ||delta||^2 grows by (B - 2) / (B - 3) a layer of a wide linear net (Yang et al. 2019).
 
     The law is that of infinite width; at width 400 a layer's deviation is of the order of 1/400.
     """

@@ -1,5 +1,8 @@
 """Every cell, normalisation and placement agrees with autograd on the arrays of its network."""
 
+import subprocess
+import sys
+
 import cell_oracle
 import numpy as np
 import pytest
@@ -40,6 +43,20 @@ def agree(model, seed, batch, examples, dtype="float64"):
             cancelled = (got < ZERO[dtype]) & (values < ZERO[dtype])
             got, values = np.where(cancelled, 0, got), np.where(cancelled, 0, values)
             np.testing.assert_allclose(got, values, rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_file__of_a_users_cell_carries_its_source_and_loads_without_it(tmp_path):
+    path = tmp_path / "highway.nc"
+    gs.save(gs.simulate(gs.MLP(depth=3, width=4, cell="highway"), 2), path)
+    code = (
+        "import json, sys, gradsim as gs\n"
+        "assert 'highway' not in gs.cells\n"
+        "print(json.loads(gs.load(sys.argv[1]).attrs['gradsim_config'])['cells']['highway'])"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert "gate * h + (1 - gate)" in out.stdout
 
 
 def models(count):
