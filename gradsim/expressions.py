@@ -271,8 +271,6 @@ def _describe(name: str, program: Program) -> Activation:
     with np.errstate(all="ignore"):
         gamma, gamma_at = _gamma(program)
         sides = _sides(program)
-        grid = np.concatenate([-_FAR[::-1], -_GRID[::-1], _GRID, _FAR])
-        zero = program.derivatives(grid)[1] == 0
         homogeneous = program.homogeneous
         straight = (0, 0) if homogeneous else _linear_below(program, sides)
         kinks = program.kinks
@@ -286,13 +284,21 @@ def _describe(name: str, program: Program) -> Activation:
         gamma_at=gamma_at,
         slopes_at_zero=lambda slope: sides,
         homogeneous=homogeneous,
-        has_zero_slope=bool(np.any(zero[1:] & zero[:-1])),
+        has_zero_slope=_can_die(program),
         linear_below=straight,
         reference="user",
         kinks=kinks,
         code=len(activations),
         program=program,
     )
+
+
+def _can_die(program: Program) -> bool:
+    """Whether phi' is exactly 0 on an interval, and not because an exponential underflowed."""
+    flat = [_entry(step[3]).has_zero_slope for step in program.steps if step[0] == APPLY]
+    with np.errstate(all="ignore"):
+        zero = program.derivatives(np.concatenate([-_GRID[::-1], _GRID]))[1] == 0
+    return any(flat) and bool(np.any(zero[1:] & zero[:-1]))
 
 
 def _formula(program: Program) -> str:
@@ -337,7 +343,9 @@ def _gamma(program: Program) -> tuple[float, str]:
 
 def _sides(program: Program) -> tuple[float, float]:
     """Slopes just below and above 0."""
-    left, right = program.derivatives(np.array([-1e-300, 1e-300]))[1]
+    z = np.array([-1e-300, 1e-300])
+    _, slope, second = program.derivatives(z)
+    left, right = slope - second * z
     return float(left), float(right)
 
 

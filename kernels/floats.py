@@ -1,5 +1,7 @@
 """Floating-point numbers as bit patterns, and the pieces that ``vecmath`` is built from."""
 
+from fractions import Fraction
+
 import numpy as np
 from numba.core import types
 from numba.core.extending import intrinsic, overload
@@ -29,6 +31,19 @@ def _fma(_, x, y, z):
 @overload(fma, jit_options=INLINED)
 def _fused(x, y, z):
     return lambda x, y, z: _fma(x, y, z)
+
+
+def dropped(x, y, product):
+    """Return x * y - product, what rounding the product dropped (in NumPy too)."""
+    exact = [Fraction(float(v)) if np.isfinite(v) else None for v in (x, y, product)]
+    if None in exact:
+        return product - product
+    return type(product)(float(exact[0] * exact[1] - exact[2]))
+
+
+@overload(dropped, jit_options=INLINED)
+def _dropped(x, y, product):
+    return lambda x, y, product: _fma(x, y, -product)
 
 
 def polynomial(real, coefficients):

@@ -25,9 +25,7 @@ from gradsim.cells import Cell, cells, dense
 from gradsim.examples import Inputs
 from gradsim.kernels import ops
 from gradsim.kernels._jit import load_units
-from gradsim.kernels._jit import load_units
 from gradsim.kernels.norms import EMPTY
-from gradsim.kernels.program import CONTEXT
 from gradsim.kernels.program import CONTEXT
 from gradsim.tape import PHI, Eager, Recorder, Value, trace
 
