@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
+from exact import EXACT
 from mpmath import mp
 
 import gradsim as gs
@@ -40,6 +41,12 @@ def _negative(z):
     return jnp.where(z > 0, 0.0, z)
 
 
+def _expm1(z):
+    """exp(z) - 1 for z <= 0; that of JAX has the slope expm1(z) + 1, which cancels."""
+    z = _negative(z)
+    return jnp.where(z < -1, jnp.exp(z) - 1, jnp.expm1(jnp.maximum(z, -1.0)))
+
+
 def _softplus(z):
     return jnp.where(z > 0, z, 0.0) + jnp.log1p(_decay(z))
 
@@ -68,9 +75,9 @@ ACTIVATIONS = {  # (z, slope of leaky_relu) -> phi(z); the kinks have the slope 
     "tanh": lambda z, slope: _tanh(z),
     "relu": lambda z, slope: jnp.where(z > 0, z, 0.0),
     "leaky_relu": lambda z, slope: jnp.where(z > 0, z, slope * z),
-    "elu": lambda z, slope: jnp.where(z > 0, z, jnp.expm1(_negative(z))),
+    "elu": lambda z, slope: jnp.where(z > 0, z, _expm1(z)),
     "selu": lambda z, slope: SELU_SCALE * jnp.where(
-        z > 0, z, SELU_ALPHA * jnp.expm1(_negative(z))
+        z > 0, z, SELU_ALPHA * _expm1(z)
     ),
     "gelu": lambda z, slope: z * jax.scipy.special.erfc(-z / np.sqrt(2)) / 2,
     "gelu_tanh": lambda z, slope: _gelu_tanh(z),
@@ -333,17 +340,11 @@ def _signal(ref):
 
 def _exact_pair(name, z, slope):
     """phi(z) and phi'(z) of one mpf."""
-    if name == "identity":
-        return z, mp.one
-    if name in ("relu", "leaky_relu"):
-        s = mp.one if z > 0 else mp.mpf(slope if name == "leaky_relu" else 0)
+    if name == "leaky_relu":
+        s = mp.one if z > 0 else mp.mpf(slope)
         return s * z, s
-    if name == "sigmoid":
-        e = mp.exp(-abs(z))
-        return (mp.one if z > 0 else e) / (1 + e), e / (1 + e) ** 2
-    assert name == "tanh"
-    e = mp.exp(-2 * abs(z))
-    return mp.tanh(z), 4 * e / (1 + e) ** 2
+    value, derivative, _ = EXACT[name]
+    return value(z), derivative(z)
 
 
 def _exact(array):
