@@ -12,6 +12,9 @@ from ._jit import INLINED, by_dtype, jit
 FORMAT = {32: (np.float32, np.int32, 23, 127), 64: (np.float64, np.int64, 52, 1023)}
 
 
+_UNROLLED = 12  # longer loops LLVM keeps as loops, and what they are in stays scalar
+
+
 def fma(x, y, z):
     """Return x * y + z in one rounding, of three numbers of one type (in NumPy: in two)."""
     return x * y + z
@@ -49,15 +52,23 @@ def _dropped(x, y, product):
 def polynomial(real, coefficients):
     """Return Horner's rule for fixed coefficients, lowest order first."""
     top, rest = real(coefficients[-1]), tuple(real(c) for c in coefficients[-2::-1])
+    upper, lower = rest[:_UNROLLED], rest[_UNROLLED:]
 
     @jit(inline=True)
     def evaluate(x):
         y = top
-        for c in rest:
+        for c in upper:
             y = fma(y, x, c)
         return y
 
-    return evaluate
+    @jit(inline=True)
+    def evaluate_long(x):
+        y = evaluate(x)
+        for c in lower:
+            y = fma(y, x, c)
+        return y
+
+    return evaluate_long if lower else evaluate
 
 
 def casts(width):

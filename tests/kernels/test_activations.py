@@ -1,5 +1,6 @@
 """Every activation against mpmath: pairs in ulps, facts to ten digits, rows and programs."""
 
+import llvmlite.binding as llvm
 import mpmath
 import numpy as np
 import pytest
@@ -106,6 +107,16 @@ def test_pair__has_limits_and_signs(name, dtype):
         assert value[2 + at] == limit
         assert slope[2 + at] == far[1][at]
     assert np.isfinite(slope[:4]).all()
+
+
+@pytest.mark.skipif(not JIT, reason="there is no machine code")
+@pytest.mark.skipif(not llvm.get_host_cpu_features().get("avx2"), reason="vectors are short")
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_pair__becomes_vector_code(name):
+    for dtype in FLOATS:
+        apply(LOOPS[name], np.array([0.5], dtype), 2)
+    for code in LOOPS[name].inspect_asm().values():
+        assert "ymm" in code or "zmm" in code
 
 
 # Facts ------------------------------------------------------------------------------------------
