@@ -1,5 +1,7 @@
 """Floating-point numbers as bit patterns, and the pieces that ``vecmath`` is built from."""
 
+from fractions import Fraction
+
 import numpy as np
 from numba.core import types
 from numba.core.extending import intrinsic, overload
@@ -8,6 +10,9 @@ from ._jit import INLINED, by_dtype, jit
 
 # By width: real type, integer type, bits of the mantissa, bias of the exponent.
 FORMAT = {32: (np.float32, np.int32, 23, 127), 64: (np.float64, np.int64, 52, 1023)}
+
+
+_UNROLLED = 12  # longer loops LLVM keeps as loops, and what they are in stays scalar
 
 
 def fma(x, y, z):
@@ -31,18 +36,39 @@ def _fused(x, y, z):
     return lambda x, y, z: _fma(x, y, z)
 
 
+def dropped(x, y, product):
+    """Return x * y - product, what rounding the product dropped (in NumPy too)."""
+    exact = [Fraction(float(v)) if np.isfinite(v) else None for v in (x, y, product)]
+    if None in exact:
+        return product - product
+    return type(product)(float(exact[0] * exact[1] - exact[2]))
+
+
+@overload(dropped, jit_options=INLINED)
+def _dropped(x, y, product):
+    return lambda x, y, product: _fma(x, y, -product)
+
+
 def polynomial(real, coefficients):
     """Return Horner's rule for fixed coefficients, lowest order first."""
     top, rest = real(coefficients[-1]), tuple(real(c) for c in coefficients[-2::-1])
+    upper, lower = rest[:_UNROLLED], rest[_UNROLLED:]
 
     @jit(inline=True)
     def evaluate(x):
         y = top
-        for c in rest:
+        for c in upper:
             y = fma(y, x, c)
         return y
 
-    return evaluate
+    @jit(inline=True)
+    def evaluate_long(x):
+        y = evaluate(x)
+        for c in lower:
+            y = fma(y, x, c)
+        return y
+
+    return evaluate_long if lower else evaluate
 
 
 def casts(width):

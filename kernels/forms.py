@@ -14,8 +14,7 @@ from .pairs import LECUN, SELU_LEFT, SELU_SCALE
 
 _ROOT, _STEEP = math.sqrt(2), 2 / math.sqrt(math.pi)
 _GELU_A, _GELU_B = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+_ERF, _ERFC = np.frompyfunc(math.erf, 1, 1), np.frompyfunc(math.erfc, 1, 1)
 
 
 def plain(f: Callable[[Any], Any]) -> Callable[[Any, float], Any]:
@@ -213,7 +212,8 @@ def normal_density(z):
 def normal_cdf(z):
     """Probability that a standard normal number is below z."""
     return _near_axis(
-        z, lambda x: 0.5 * _erfc(-x / _ROOT), normal_density, lambda x: -x * normal_density(x),
+        z, lambda x: 0.5 * np.float64(_ERFC(-x / _ROOT)), normal_density,
+        lambda x: -x * normal_density(x),
         lambda x: (x * x - 1) * normal_density(x),
     )  # fmt: skip
 
@@ -235,7 +235,13 @@ def gelu_second(z):
 
 def erf(z):
     """Error function."""
-    return _near_axis(z, _erf, erf_slope, erf_second, lambda x: (4 * x * x - 2) * erf_slope(x))
+    return _near_axis(
+        z,
+        lambda x: np.float64(_ERF(x)),
+        erf_slope,
+        erf_second,
+        lambda x: (4 * x * x - 2) * erf_slope(x),
+    )
 
 
 def erf_slope(z):

@@ -144,11 +144,12 @@ def _signal(x, square, ea, h, b, s, seeds):
     counts = ints(x.counts)[0]
     counts[0], counts[1] = 0, 0
     gamma = 0.25 if code == SOFTMAX else gamma_of(x, code, floats(x.head_f)[OUTPUT_SLOPE, h])
-    add_shares(slopes, 0, gamma, counts)
+    positive = never_zero(x, code)
+    add_shares(slopes, 0, gamma, positive, counts)
     out[SATURATED * seeds + s, h] += counts[0] * share
     out[INACTIVE * seeds + s, h] += counts[1] * share
     for i in range(x.n_out):
-        if a[0, i] != 0 or slopes[0, i] != 0:
+        if positive or a[0, i] != 0 or slopes[0, i] != 0:
             alive[0, i] = 1.0
         if b == x.examples - 1:
             out[DEAD * seeds + s, h] += (1.0 - alive[0, i]) / x.n_out

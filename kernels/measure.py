@@ -40,20 +40,23 @@ def true_square(x, r, e):
 
 
 @jit
-def add_shares(slopes, r, gamma, counts):
-    """Add the units of row r with |phi'| < 1e-3 gamma, and with phi' = 0, to counts (2,)."""
+def add_shares(slopes, r, gamma, never_zero, counts):
+    """Add the units of row r with |phi'| < 1e-3 gamma, and with phi' = 0, to counts (2,).
+
+    A 0 where the slope is never zero is one that is too small for a float.
+    """
     limit = slopes.dtype.type(1e-3 * gamma)
     for i in range(slopes.shape[1]):
         counts[0] += abs(slopes[r, i]) < limit
-        counts[1] += slopes[r, i] == 0
+        counts[1] += not never_zero and slopes[r, i] == 0
 
 
 @jit
-def dead_units(a, slopes, lo, hi):
+def dead_units(a, slopes, lo, hi, never_zero):
     """Number of units that are dead (a = phi' = 0) in every row of lo..hi."""
     dead = 0
     for i in range(a.shape[1]):
-        alive = False
+        alive = never_zero
         for r in range(lo, hi):
             alive = alive or a[r, i] != 0 or slopes[r, i] != 0
         dead += not alive

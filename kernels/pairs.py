@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from ._jit import by_dtype, jit
-from .floats import FORMAT, fma
+from .floats import FORMAT, dropped, fma
 from .special import LIFT, arctan, decay, erf_near, furthest, normal_tail, parts, signed_as
 from .vecmath import log1p, sigmoid_pair, sincos, tanh_pair
 
@@ -82,7 +82,7 @@ def _smooth(width: int) -> dict[str, Callable]:
         w = abs(z)
         w = furthest_lecun if w > furthest_lecun else w
         y = rate * w
-        p, q = decay(-y, -fma(rate_rest, w, fma(rate, w, -y)))
+        p, q = decay(-y, -fma(rate_rest, w, dropped(rate, w, y)))
         t = p * lower
         numerator = fma(-t, q, one - t)
         t, lifted = fma(t, q, t), fma(p, q, p)
@@ -165,12 +165,12 @@ def _rectifiers(width: int) -> dict[str, Callable]:
         w = edge if w > edge else w
         square = w * w
         cubic = b * square  # v = w (a + b w^2), and what every rounding of it dropped
-        rest = fma(b, square, -cubic) + fma(b, fma(w, w, -square), b_rest * square)
+        rest = dropped(b, square, cubic) + fma(b, dropped(w, w, square), b_rest * square)
         rate = a + cubic
         part = rate - a
         rest = ((a - (rate - part)) + (cubic - part)) + (rest + a_rest)
         v = w * rate
-        p, q = decay(-v, -fma(w, rest, fma(w, rate, -v)))
+        p, q = decay(-v, -fma(w, rest, dropped(w, rate, v)))
         return gated(z, w, w * fma(b3, square, a), fma(p, q, p))
 
     @jit(inline=True)
@@ -221,7 +221,7 @@ def _normal(width: int) -> dict[str, Callable]:
     def bell(w, share):
         """Return 2**LIFT exp(-share w^2)."""
         square = w * w
-        p, q = decay(-share * square, -share * fma(w, w, -square))
+        p, q = decay(-share * square, -share * dropped(w, w, square))
         return fma(p, q, p)
 
     @jit(inline=True)

@@ -15,7 +15,7 @@ from .measure import (
 )  # fmt: skip
 from .norms import add_squares, log10_norm
 from .program import CODE, DRIVE, DRIVE_E, SLOPE, floats, ints, slopes_of, value
-from .rows import gamma_of
+from .rows import gamma_of, never_zero
 
 
 @unit
@@ -41,9 +41,10 @@ def write_signal(x, like, layer, s, seeds):
                 slopes = slopes_of(x, like, op[7], layer, rows.shape[1])
                 code = ints(x.condition)[CODE, c] if op[4] < 0 else op[4]
                 gamma = gamma_of(x, code, floats(x.condition_f)[SLOPE, c])
+                positive = never_zero(x, code)
                 for r in range(lo, hi):
-                    add_shares(slopes, r, gamma, counts)
-                dead += dead_units(rows, slopes, lo, hi) / rows.shape[1]
+                    add_shares(slopes, r, gamma, positive, counts)
+                dead += dead_units(rows, slopes, lo, hi, positive) / rows.shape[1]
                 maps += 1
         units = max(maps, 1) * (hi - lo) * state.shape[1]
         _put(x, Z_SQUARE, s, seeds, c, layer, square / max(linear, 1))

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
+from exact import EXACT
 from mpmath import mp
 
 import gradsim as gs
@@ -40,6 +41,12 @@ def _negative(z):
     return jnp.where(z > 0, 0.0, z)
 
 
+def _expm1(z):
+    """exp(z) - 1 for z <= 0; that of JAX has the slope expm1(z) + 1, which cancels."""
+    z = _negative(z)
+    return jnp.where(z < -1, jnp.exp(z) - 1, jnp.expm1(jnp.maximum(z, -1.0)))
+
+
 def _softplus(z):
     return jnp.where(z > 0, z, 0.0) + jnp.log1p(_decay(z))
 
@@ -68,9 +75,9 @@ ACTIVATIONS = {  # (z, slope of leaky_relu) -> phi(z); the kinks have the slope 
     "tanh": lambda z, slope: _tanh(z),
     "relu": lambda z, slope: jnp.where(z > 0, z, 0.0),
     "leaky_relu": lambda z, slope: jnp.where(z > 0, z, slope * z),
-    "elu": lambda z, slope: jnp.where(z > 0, z, jnp.expm1(_negative(z))),
+    "elu": lambda z, slope: jnp.where(z > 0, z, _expm1(z)),
     "selu": lambda z, slope: SELU_SCALE * jnp.where(
-        z > 0, z, SELU_ALPHA * jnp.expm1(_negative(z))
+        z > 0, z, SELU_ALPHA * _expm1(z)
     ),
     "gelu": lambda z, slope: z * jax.scipy.special.erfc(-z / np.sqrt(2)) / 2,
     "gelu_tanh": lambda z, slope: _gelu_tanh(z),
@@ -87,6 +94,7 @@ ACTIVATIONS = {  # (z, slope of leaky_relu) -> phi(z); the kinks have the slope 
     "arctan": lambda z, slope: jnp.arctan(z),
     "lecun_tanh": lambda z, slope: 1.7159 * _tanh(2 * z / 3),
 }  # fmt: skip
+FLAT = ("relu", "hard_tanh", "hard_sigmoid")  # elsewhere a slope of 0 has underflowed here
 GAMMA = {  # largest slopes, from the reference and by hand
     "sigmoid": 0.25, "softmax": 0.25, "hard_sigmoid": 1 / 6, "erf": 2 / np.sqrt(np.pi),
     "lecun_tanh": 1.7159 * 2 / 3, "gelu": 1.1289041452, "gelu_tanh": 1.1289930687,
@@ -109,7 +117,7 @@ def slopes_of(name, z, slope):
     """d phi_i / d z_i (example, unit)."""
     if name == "softmax":
         rivals = _rivals(z)
-        return rivals / (1 + rivals) ** 2
+        return rivals / (1 + rivals) / (1 + rivals)
     return jax.grad(lambda z: jnp.sum(ACTIVATIONS[name](z, slope)))(z)
 
 
@@ -322,9 +330,10 @@ def _signal(ref):
         rows["z_mean_square"].append(np.mean(z**2))
         rows["a_mean_square"].append(np.mean(a**2))
         small = np.abs(slopes) < 1e-3 * gamma_of(name, model.slope)
+        flat = (slopes == 0) & (name in FLAT or (name, model.slope) == ("leaky_relu", 0))
         rows["saturated_share"].append(np.mean(small))
-        rows["inactive_share"].append(np.mean(slopes == 0))
-        rows["dead_share"].append(np.mean(np.all((a == 0) & (slopes == 0), axis=0)))
+        rows["inactive_share"].append(np.mean(flat))
+        rows["dead_share"].append(np.mean(np.all((a == 0) & flat, axis=0)))
     return {name: np.array(values) for name, values in rows.items()}
 
 
@@ -333,17 +342,11 @@ def _signal(ref):
 
 def _exact_pair(name, z, slope):
     """phi(z) and phi'(z) of one mpf."""
-    if name == "identity":
-        return z, mp.one
-    if name in ("relu", "leaky_relu"):
-        s = mp.one if z > 0 else mp.mpf(slope if name == "leaky_relu" else 0)
+    if name == "leaky_relu":
+        s = mp.one if z > 0 else mp.mpf(slope)
         return s * z, s
-    if name == "sigmoid":
-        e = mp.exp(-abs(z))
-        return (mp.one if z > 0 else e) / (1 + e), e / (1 + e) ** 2
-    assert name == "tanh"
-    e = mp.exp(-2 * abs(z))
-    return mp.tanh(z), 4 * e / (1 + e) ** 2
+    value, derivative, _ = EXACT[name]
+    return value(z), derivative(z)
 
 
 def _exact(array):

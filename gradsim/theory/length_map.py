@@ -204,7 +204,7 @@ def _edge_of_chaos(activation: str, sigma_b: float, slope: float) -> float:
     if entry.homogeneous:
         return 1 / math.sqrt(at_zero)
     if sigma_b == 0 and _value_square(entry, 0.0, slope) == 0:
-        return _stable(entry, 1 / math.sqrt(at_zero), 0.0, 0.0, slope)
+        return _reached(entry, 1 / math.sqrt(at_zero), 0.0, 0.0, slope)
 
     def excess(q: float) -> float:
         ratio = _value_square(entry, q, slope) / _slope_square(entry, q, slope)
@@ -215,17 +215,16 @@ def _edge_of_chaos(activation: str, sigma_b: float, slope: float) -> float:
         raise ValueError(
             f"edge_of_chaos({activation!r}, sigma_b={sigma_b:g}): chi_1 = 1 at no finite q*"
         )
-    return _stable(entry, 1 / math.sqrt(_slope_square(entry, q, slope)), sigma_b, q, slope)
+    return _reached(entry, 1 / math.sqrt(_slope_square(entry, q, slope)), sigma_b, q, slope)
 
 
-def _stable(entry: Activation, sigma_w: float, sigma_b: float, q: float, slope: float) -> float:
-    """sigma_w, if a mean square somewhat above the fixed point q returns to it."""
-    above = 1.001 * q if q > 0 else 1e-3
-    following = sigma_w * sigma_w * _value_square(entry, above, slope) + sigma_b * sigma_b
-    if following > above * (1 + _ROUNDING):
+def _reached(entry: Activation, sigma_w: float, sigma_b: float, q: float, slope: float) -> float:
+    """sigma_w, if the fixed point that signals reach there is one where chi_1 = 1."""
+    reached = fixed_point(entry.name, sigma_w, sigma_b, slope=slope)
+    if abs(chi_1(entry.name, sigma_w, reached, slope=slope) - 1) > 1e-6:
         raise ValueError(
             f"edge_of_chaos({entry.name!r}, sigma_b={sigma_b:g}): there is no such point, because "
-            f"at sigma_w = {sigma_w:.6g}, where chi_1 = 1, the fixed point q* = {q:.6g} is unstable"
+            f"at sigma_w = {sigma_w:.6g} signals do not settle at q* = {q:.6g}, where chi_1 = 1"
         )
     return sigma_w
 

@@ -377,3 +377,91 @@ def test_profile__survives_what_explodes_or_vanishes():
 
 def test_profile__of_one_layer_is_zero():
     assert profile(MLP(depth=1)).log10_delta_rms.values.tolist() == [0.0]
+
+
+# E phi'(Z)^2, to eight digits
+SLOPE_SQUARES = {
+    "tanh": 0.46440290, "relu": 0.5, "elu": 0.66810200, "hard_tanh": 0.68268949,
+    "softsign": 0.22767134, "sine": 0.56766764, "arctan": 0.5, "softplus": 0.29337904,
+    "sigmoid": 0.04483624, "hard_sigmoid": 0.02770278, "erf": 0.56941003, "lecun_tanh": 0.80398911,
+    "gelu": 0.45585087, "gelu_tanh": 0.45581785, "silu": 0.37948235, "mish": 0.47908376,
+    "selu": 1.07157499,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOPE_SQUARES)
+def test_chi_1__has_the_table_of_mean_squared_slopes(name):
+    assert chi_1(name, 1.0, 1.0) == pytest.approx(SLOPE_SQUARES[name], abs=DIGITS8)
+
+
+# growth_rms at sigma_w^2 = 1/3, 1, 2 without bias; None where q* = 0 or inf is reached slowly
+GROWTH = {
+    "lecun_tanh": (-0.18015991, 0.00414025, 0.03751769),
+    "hard_tanh": (-0.23856063, None, 0.06367201),
+    "softsign": (-0.23856063, None, 0.00900694),
+    "erf": (-0.18610557, 0.00363966, 0.03911335),
+    "arctan": (-0.23856063, None, 0.01824008),
+    "sine": (-0.23856063, None, 0.04016672),
+    "selu": (-0.07771559, 0.01501128, None),
+    "elu": (-0.23856063, None, None),
+    "gelu": (-0.53959062, -0.30103000, -0.15051500),
+    "silu": (-0.53959062, -0.30103000, -0.15051500),
+    "mish": (-0.46040938, -0.22184875, -0.07133375),
+    "softplus": (-0.53048430, -0.26976017, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GROWTH)
+def test_mean_field__has_the_growth_of_every_activation(name):
+    for sw2, growth in zip((1 / 3, 1, 2), GROWTH[name]):
+        if growth is not None:
+            ds = mean_field(MLP(activation=name, sigma_w=math.sqrt(sw2)))
+            assert ds.growth_rms.item() == pytest.approx(growth, abs=5e-8)
+
+
+EDGES = {  # sigma_w at sigma_b = 0, 0.01, 0.05, 0.3, 1
+    "erf": (0.88622693, 0.92335671, 0.99368629, 1.23367251, 1.64875145),
+    "hard_tanh": (1, 1.00060537, 1.00885349, 1.11614500, 1.43969045),
+    "softsign": (1, 1.16045899, 1.36105091, 1.89749177, 2.66742233),
+    "sine": (1, 1.03290044, 1.09281669, 1.26266460, 1.40042128),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_edge_of_chaos__has_the_tables_of_other_activations(name):
+    for sigma_b, edge in zip((0, 0.01, 0.05, 0.3, 1), EDGES[name]):
+        assert edge_of_chaos(name, sigma_b) == pytest.approx(edge, abs=DIGITS8)
+
+
+# Least bias with a critical point: below it signals do not settle where chi_1 = 1.
+LEAST_BIAS = {"gelu": 0.41591, "gelu_tanh": 0.41590, "silu": 0.74508, "mish": 0.31799}
+
+
+@pytest.mark.parametrize("name", LEAST_BIAS)
+def test_edge_of_chaos__refuses_a_fixed_point_that_is_not_reached(name):
+    for sigma_b in (0.0, 0.05, 0.99 * LEAST_BIAS[name]):
+        with pytest.raises(ValueError, match=rf"'{name}'.*no such point.*do not settle"):
+            edge_of_chaos(name, sigma_b)
+    for sigma_b in (1.02 * LEAST_BIAS[name], 2.0):
+        edge = edge_of_chaos(name, sigma_b)
+        assert chi_1(name, edge, fixed_point(name, edge, sigma_b)) == pytest.approx(1, abs=1e-8)
+
+
+def test_edge_of_chaos__refuses_softplus():
+    for sigma_b in (0.0, 1.0):
+        with pytest.raises(ValueError, match=r"'softplus'.*chi_1 = 1 at no finite q"):
+            edge_of_chaos("softplus", sigma_b)
+
+
+def test_fixed_point__of_gelu_is_where_unit_signals_go():
+    assert fixed_point("gelu", math.sqrt(2), 0.0) == 0.0  # V(q) < q everywhere
+    assert fixed_point("gelu", 1.8, 0.0) == math.inf  # 0 is a fixed point, but 1 is far above it
+
+
+@pytest.mark.parametrize(("name", "edges"), [("hard_tanh", (1, -1)), ("hard_sigmoid", (3, -3))])
+def test_gaussian_mean__is_split_at_the_kinks(name, edges):
+    entry = activations[name]
+    height = float(entry.slope(np.zeros(1), 0.0)[0]) ** 2
+    for q in (1e-3, 0.3, 1.0, 7.0, 1e5):
+        exact = height * math.erf(edges[0] / math.sqrt(2 * q))
+        assert chi_1(name, 1.0, q) == pytest.approx(exact, rel=1e-12)
