@@ -13,6 +13,7 @@ except PackageNotFoundError:  # run from the repository, uninstalled
     __version__ = "0.1.0"
 
 from gradsim import analysis, plot, theory
+from gradsim._from_arrays import from_arrays
 from gradsim.activations import activations
 from gradsim.cells import cell, cells
 from gradsim.expressions import activation
@@ -20,7 +21,7 @@ from gradsim.gradients import Gradients, backward
 from gradsim.initializers import initializer, initializers
 from gradsim.measurements import measurements
 from gradsim.models import MLP, RNN
-from gradsim.network import Network, from_arrays, network
+from gradsim.network import Network, network
 from gradsim.scaled import Scaled, UnderflowError
 from gradsim.simulate import simulate
 from gradsim.storage import load, save

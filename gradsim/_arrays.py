@@ -10,6 +10,10 @@ from gradsim._validate import as_numbers, whole
 from gradsim.cells import maps_of, table_of
 from gradsim.models import MLP, RNN
 
+FREE = {
+    "activation", "output", "loss", "slope", "loss_at", "initial_state", "residual_scale", "norm",
+    "norm_placement", "norm_eps", "leak", "delay", "skip",
+}  # fmt: skip
 Shape = tuple[int, ...]
 
 

@@ -93,10 +93,10 @@ def backward(net: Network) -> Gradients:
     if not isinstance(net, Network):
         kind = type(net).__name__
         raise TypeError(f"backward takes a gradsim Network, got {brief(net)} ({kind})")
-    given = net.given()
-    inputs = parse_inputs(net.inputs, isinstance(net.model, RNN))
-    targets = parse_targets(net.targets, (net.model,), inputs)
-    model = bind(Sweep((), (), (net.model,)), inputs, targets).models[0]
+    given, model = net.given(), net.settled()
+    inputs = parse_inputs(net.inputs, isinstance(model, RNN))
+    targets = parse_targets(net.targets, (model,), inputs)
+    model = bind(Sweep((), (), (model,)), inputs, targets).models[0]
     options = Options(np.dtype(np.float64), False, True, False, False, keep=True)
     memory = parse_memory(None)
     require(memory, network=pass_bytes(model, inputs.count, options, True))

@@ -8,29 +8,15 @@ from typing import Any
 import numpy as np
 
 from gradsim import _draws
-from gradsim._arrays import (
-    arrays,
-    by_map,
-    check_shapes,
-    one_or_more,
-    read_biases,
-    read_mlp,
-    read_rnn,
-    shapes_of,
-)
+from gradsim._arrays import FREE, arrays, by_map, check_shapes, one_or_more, shapes_of
 from gradsim._memory import network_bytes, require
 from gradsim._registry import brief
-from gradsim._validate import choice, parse_memory, parse_seed
-from gradsim.cells import cells
+from gradsim._validate import parse_memory, parse_seed
 from gradsim.examples import parse_inputs, parse_targets, target_block
 from gradsim.models import MLP, RNN
 from gradsim.plan import Given
 from gradsim.sweep import Sweep, bind
 
-_FREE = {
-    "activation", "output", "loss", "slope", "loss_at", "initial_state", "residual_scale", "norm",
-    "norm_placement", "norm_eps", "leak", "delay", "skip",
-}  # fmt: skip
 Matrices = np.ndarray | list[np.ndarray]
 
 
@@ -56,7 +42,7 @@ class Network:
         What the cost compares with, or v of ``loss="linear"``: (example, feature), for a cost at
         every step (example, step, feature); None where seeds are to draw them.
     initial_state
-        RNN: h_0 (unit,) or (example, unit).
+        RNN: h_0 (unit,) or (example, unit), in place of the model's; None where the model has it.
     seed, key
         Address that it was drawn from; seed None where it was built from arrays.
     """
@@ -82,6 +68,7 @@ class Network:
         else:
             ends = {"input_width": drives[0].shape[1]} if drives else {}
         object.__setattr__(self, "model", model.with_fields(**ends))
+        self.settled()
 
     @property
     def recurrent(self) -> Matrices | None:
@@ -94,6 +81,20 @@ class Network:
         """One line: the model and where its numbers come from."""
         source = "arrays" if self.seed is None else f"seed={self.seed}, key={self.key}"
         return f"Network({self.model}, {source})"
+
+    def settled(self) -> MLP | RNN:
+        """Model with the initial state that the arrays have now: what the engine runs.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is one and it is not the model's, or not finite.
+        """
+        if self.initial_state is None:
+            return self.model
+        if not isinstance(self.model, RNN):
+            raise ValueError("initial_state belongs to an RNN")
+        return self.model.with_fields(initial_state=self.initial_state)
 
     def given(self) -> Given:
         """Arrays in the form that a plan takes, checked: the engine trusts them.
@@ -121,7 +122,7 @@ class Network:
         if not isinstance(vary, Mapping):
             return  # refused with all other models
         tied = isinstance(self.model, RNN) and self.model.tied
-        free = _FREE | ({"steps"} if tied else set())
+        free = FREE | ({"steps"} if tied else set())
         for name in vary or ():
             if name not in free:
                 raise ValueError(
@@ -187,82 +188,3 @@ def network(
         inputs=draw.inputs(parsed), targets=y, initial_state=draw.initial_state(), seed=seed,
         key=key,
     )  # fmt: skip
-
-
-def from_arrays(
-    weights: Any,
-    biases: Any = None,
-    *,
-    cell: str = "dense",
-    input_weights: Any = None,
-    steps: int | None = None,
-    inputs: Any = None,
-    targets: Any = None,
-    **fields: Any,
-) -> Network:
-    """Network from arrays, for :func:`gradsim.backward` and :func:`gradsim.simulate`.
-
-    Parameters
-    ----------
-    weights
-        MLP: matrices (unit, input) in layer order.  RNN: one matrix (unit, unit) tied over
-        ``steps``, or a list with one a step.  The matrices of a cell with several are stacked
-        along the first dimension in the order of its affine maps: W, V of a residual block;
-        i, f, g, o of an LSTM; r, z, n of a GRU.
-    biases
-        Vectors (unit,), one per matrix, stacked likewise (GRU: b_r, b_z, b_hn, b_n); None means
-        none.
-    cell
-        Name in :data:`gradsim.cells`; a user's cell makes an RNN where ``steps`` or
-        ``input_weights`` are given.
-    input_weights
-        RNN: matrix (unit, feature), or a list with one a step.
-    steps
-        Steps of an RNN with tied weights.
-    inputs, targets
-        Arrays as in :func:`gradsim.simulate`; None lets seeds draw them.
-    **fields
-        Further fields of the model: activation, output, loss, slope, loss_at, initial_state.
-
-    Returns
-    -------
-    Network
-        Accepted by :func:`gradsim.simulate` in place of a model.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If arrays do not fit together or are not finite numbers.
-    """
-    choice("from_arrays", "cell", cell, tuple(cells))
-    for name in fields:
-        if name not in _FREE:
-            fields_are = f"fields are {sorted(_FREE)}"
-            raise TypeError(f"from_arrays has no argument {brief(name)}; {fields_are}")
-    drives: list[np.ndarray] = []
-    recurrent = "MLP" not in cells[cell].models or steps is not None or input_weights is not None
-    if recurrent and "RNN" not in cells[cell].models:
-        raise ValueError(f"from_arrays(cell={cell!r}): input_weights and steps belong to an RNN")
-    model: MLP | RNN
-    if recurrent:
-        model, matrices, drives = read_rnn(weights, input_weights, steps, cell, fields)
-    else:
-        model, matrices = read_mlp(weights, cell, fields)
-    vectors = read_biases(biases, model)
-    data = parse_inputs(inputs, isinstance(model, RNN))
-    if data.asked and data.array is None:
-        raise TypeError(f"from_arrays(inputs={brief(inputs)}): inputs must be an array")
-    if data.asked and isinstance(model, RNN) and model.sigma_u == 0:
-        raise ValueError("from_arrays: inputs have no effect without input_weights")
-    wanted = parse_targets(targets, (model,), data)
-    model = bind(Sweep((), (), (model,)), data, wanted).models[0]
-    tied = isinstance(model, RNN) and model.tied
-    drives = [u.copy() for u in drives]
-    return Network(
-        model=model,
-        weights=[w.copy() for w in matrices],
-        biases=[b.copy() for b in vectors],
-        input_weights=drives[0] if tied and drives else drives or None,
-        inputs=data.plain(),
-        targets=None if wanted is None else wanted.plain(),
-    )

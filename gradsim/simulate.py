@@ -194,7 +194,7 @@ def prepare(
     """Check every argument of :func:`simulate`."""
     given, source = None, {}
     if isinstance(model, Network):
-        network, model = model, model.model
+        network, model = model, model.settled()
         given = network.given()
         network.check_vary(vary)
         seeds = [network.seed] if seeds is None else seeds
