@@ -14,7 +14,7 @@ from gradsim.analysis._labels import (
     with_history,
     without,
 )
-from gradsim.analysis._resample import percentile_interval, seed_parts, statistics
+from gradsim.analysis._resample import check_interval, percentile_interval, seed_parts, statistics
 
 
 def growth_rate(
@@ -75,10 +75,7 @@ def growth_rate(
     >>> growth_rate(ds).growth_typical.item()
     -0.5
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must be in (0, 1), got {level!r}")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, got {resamples!r}")
+    check_interval(level, resamples)
     norms, dim = layered(ds, variable)
     values, layers = flat(norms), norms[dim].values
     inside = _default_window(values, layers) if window is None else _window(values, layers, window)

@@ -47,15 +47,31 @@ def percentile_interval(
     parts: Parts, enough: Array, level: float, resamples: int
 ) -> tuple[Array, Array]:
     """Percentile intervals (statistic, condition) from resampled seeds."""
-    blocks = [statistics(parts, weights) for weights in _resamples(len(parts.growth), resamples)]
+    blocks = [statistics(parts, weights) for weights in resamples_of(len(parts.growth), resamples)]
     drawn = np.moveaxis(np.concatenate(blocks), 0, -1)
     low, high = inverted_cdf(drawn, np.array([(1 - level) / 2, (1 + level) / 2]))
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
-def _resamples(seeds: int, resamples: int) -> Iterator[Array]:
-    """Yield how often each seed is drawn, (resample, seed), in blocks of bounded size."""
-    generator = np.random.default_rng(_RESAMPLE_SEED)
+def check_interval(level: float, resamples: int) -> None:
+    """Refuse a level that is no probability and a number of resamples below 1."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must be in (0, 1), got {level!r}")
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples!r}")
+
+
+def block_columns(resamples: int) -> int:
+    """Return how many statistics to resample at once, so that what is drawn stays bounded."""
+    return max(1, _BLOCK_ENTRIES // resamples)
+
+
+def resamples_of(seeds: int, resamples: int, stream: int = 0) -> Iterator[Array]:
+    """Yield how often each seed is drawn, (resample, seed), in blocks of bounded size.
+
+    Another stream is an independent set of resamples.
+    """
+    generator = np.random.default_rng(_RESAMPLE_SEED + stream)
     block = max(1, _BLOCK_ENTRIES // seeds)
     for begin in range(0, resamples, block):
         rows = min(block, resamples - begin)
