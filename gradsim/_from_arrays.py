@@ -125,7 +125,7 @@ def from_arrays(
         biases=[b.copy() for b in vectors],
         input_weights=drives[0] if tied and drives else drives or None,
         inputs=data.plain(),
-        targets=None if wanted is None else wanted.plain(),
+        targets=None if wanted is None else wanted.plain(data),
         initial_state=_state(model),
     )
 

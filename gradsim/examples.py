@@ -106,11 +106,14 @@ class Targets:
         """Smallest and largest value."""
         return self.array.min().item(), self.array.max().item()
 
-    def plain(self) -> np.ndarray:
-        """Array as a user gives it: example first, without examples where all have the same."""
+    def plain(self, inputs: Inputs) -> np.ndarray:
+        """Array as a user gives it: one row for each given example, else what all drawn ones share."""
         if self.moves:
             return np.moveaxis(self.array, 0, 1)
-        return self.array[0] if self.labels or self.array.shape[1] > 1 else self.array[0, 0]
+        if self.labels or self.array.shape[1] > 1:
+            return self.array[0]
+        row = self.array[0, 0]
+        return np.tile(row, (inputs.count, 1)) if inputs.asked else row
 
 
 def parse_targets(targets: Any, models: Sequence[MLP | RNN], inputs: Inputs) -> Targets | None:

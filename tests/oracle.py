@@ -168,7 +168,7 @@ def arrays_of(net):
     drives = [] if drives is None else ([drives] if model.tied else list(drives))
     if model.tied:
         weights, biases, drives = weights * depth, biases * depth, drives * depth
-    y = net.targets
+    y = np.atleast_2d(net.targets)
     all_steps = model.loss_at == "all"
     targets = [y[:, t] if y.ndim == 3 else y for t in range(depth)] if all_steps else [y]
     targets = [None] * (depth - len(targets)) + targets
