@@ -35,7 +35,8 @@ class Sizes:
 
 def _active_heads(group: "Group") -> np.ndarray:
     """Heads of depth >= l, for l = 0 .. L + 1."""
-    return np.array([np.sum(group.depths >= layer) for layer in range(group.layers + 2)])
+    depths = np.sort(group.depths)
+    return depths.size - np.searchsorted(depths, np.arange(group.layers + 2))
 
 
 def _rows_made(group: "Group", active: np.ndarray) -> np.ndarray:
