@@ -7,7 +7,6 @@ the forward rule's shape and can stand beside it.
 """
 
 from ._jit import jit
-from .activations import largest_bits
 from .norms import EMPTY, NEARLY_EMPTY, add_row, power, rescale_row
 from .rows import map_row
 from .vecmath import bits
@@ -81,13 +80,21 @@ def pass_vjp(co, eo, ci, ei, acc):
         ei[k] = add_row(ci, k, ei[k] if acc else EMPTY, co, k, eo[k])
 
 
+@jit(inline=True)
+def _multiply_row(out, j, x, k, y, r, e):
+    """out[j] = x[k] * y[r] * 2**e; returns its exponent."""
+    top = bits(out.dtype.type(0))
+    for i in range(out.shape[1]):
+        out[j, i] = x[k, i] * y[r, i]
+        top = max(top, bits(out[j, i]))
+    return rescale_row(out, j, top, e)
+
+
 @jit
 def multiply_forward(x, ex, y, ey, out, eo):
     """Rows of out = x * y."""
     for r in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            out[r, i] = x[r, i] * y[r, i]
-        eo[r] = rescale_row(out, r, largest_bits(out, r), ex[r] + ey[r])
+        eo[r] = _multiply_row(out, r, x, r, y, r, ex[r] + ey[r])
 
 
 @jit
@@ -95,10 +102,11 @@ def multiply_vjp(y, ey, src, co, eo, ci, ei, acc, tmp):
     """Cotangent of x in x * y: the cotangent of the product times y[src]."""
     for k in range(co.shape[0]):
         r = src[k]
-        for i in range(co.shape[1]):
-            tmp[0, i] = co[k, i] * y[r, i]
-        e = rescale_row(tmp, 0, largest_bits(tmp, 0), eo[k] + ey[r])
-        ei[k] = add_row(ci, k, ei[k] if acc else EMPTY, tmp, 0, e)
+        if acc:
+            e = _multiply_row(tmp, 0, co, k, y, r, eo[k] + ey[r])
+            ei[k] = add_row(ci, k, ei[k], tmp, 0, e)
+        else:
+            ei[k] = _multiply_row(ci, k, co, k, y, r, eo[k] + ey[r])
 
 
 @jit
@@ -117,9 +125,7 @@ def shift_forward(x, ex, scale, shift, out, eo, rows):
 def scale_vjp(scale, co, eo, ci, ei, acc, tmp, rows):
     """Cotangent of x in scale * x + shift, for backward rows (lo, hi)."""
     for k in range(rows[0], rows[1]):
-        for i in range(co.shape[1]):
-            tmp[0, i] = scale * co[k, i]
-        ei[k] = add_row(ci, k, ei[k] if acc else EMPTY, tmp, 0, eo[k])
+        ei[k] = scale_row_vjp(co, ci, k, scale, eo[k], ei[k], acc, tmp)
 
 
 @jit
