@@ -38,8 +38,10 @@ def sensitivity(case: Case, dtype: str, arrays, expected: dict) -> dict:
 def holdable(expected: dict, dtype: str) -> dict:
     """Mark the values that a peer without exponents can hold."""
     limit = HOLDABLE[dtype]
-    states = expected["weight"] - expected["delta"]
-    alive = (np.abs(np.where(np.isnan(states), np.inf, states)) < limit).all(axis=1)
+    alive = np.ones(len(next(iter(expected.values()))), bool)
+    if "delta" in expected:
+        states = expected["weight"] - expected["delta"]
+        alive = (np.abs(np.where(np.isnan(states), np.inf, states)) < limit).all(axis=1)
     masks = {}
     for name, value in expected.items():
         within = np.abs(value) < limit
@@ -76,6 +78,7 @@ def check_case(case: Case, dtype: str, peers: list, own) -> bool:
         (contender.name, module.norms_of(contender, case, dtype, *rounded), held)
         for module in peers
         for contender in module.CONTENDERS
+        if contender.answers(case)
     ]
     if own is not None:
         results.append(("gradsim", own.simulated_norms(case, dtype, seed=0), finite))

@@ -27,12 +27,18 @@ class Contender:
 
     name = "contender"
     role = "peer"
+    kinds: tuple[str, ...] = ("mlp", "rnn")  # of the cases that it answers
 
     def __init__(self, case: Case, dtype: str, threads: int) -> None:
         self.case, self.dtype, self.threads = case, dtype, threads
         self.setting: Setting | None = None
         self.rate = 0.0
         self.tried: dict[str, float] = {}
+
+    @classmethod
+    def answers(cls, case: Case) -> bool:
+        """Whether it can do this case."""
+        return case.kind in cls.kinds
 
     def settings(self) -> list[Setting]:
         """List the ways of running it."""

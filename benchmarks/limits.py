@@ -38,6 +38,7 @@ class _Limit(Contender):
     """Each Python thread works on its own networks; BLAS has one thread throughout."""
 
     role = "limit"
+    kinds = ("mlp", "rnn", "lstm")
 
     def _setting(self, label: str, work) -> Setting:
         pool = ThreadPoolExecutor(self.threads)
@@ -85,7 +86,7 @@ class Products(_Limit):
 
     def _products(self, label: str, function, shape: tuple[int, ...]) -> Setting:
         kernel = _jit(function)
-        n, depth = self.case.width, self.case.depth
+        n, depth = self.case.width, self.case.depth * self.case.maps
 
         def work(start, count):
             rng = np.random.default_rng(start)

@@ -12,7 +12,8 @@ def model_of(case: Case):
     """Build the case as a gradsim model; varied fields keep their defaults here."""
     activation = case.activations[0] if len(case.activations) == 1 else "tanh"
     if case.tied:
-        return RNN(steps=case.depth, width=case.width, activation=activation, tied=True)
+        cell = "lstm" if case.kind == "lstm" else "vanilla"
+        return RNN(steps=case.depth, width=case.width, activation=activation, cell=cell)
     return MLP(depth=case.depth, width=case.width, activation=activation)
 
 
@@ -36,6 +37,8 @@ def simulated_norms(case: Case, dtype: str, seed: int) -> dict:
         "total": "log10_total_weight_grad_norm",
     }
     wanted = ["delta", "weight"] + ["state"] * case.tied + ["total"] * case.total
+    if case.kind == "lstm":
+        wanted = ["total"]
     return {name: _rows_first(case, ds[names[name]].isel(seed=0)) for name in wanted}
 
 
@@ -48,7 +51,8 @@ def arrays_of(case: Case, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """Weights at sigma_w = 1 (matrix, unit, unit), input or initial state, and target."""
     drawn = network(model_of(case), seed)
     if case.tied:
-        weights, start = np.asarray(drawn.recurrent)[None], drawn.initial_state
+        weights = np.asarray(drawn.recurrent).reshape(case.matrices, case.width, case.width)
+        start = drawn.initial_state
     else:
         weights, start = np.stack(drawn.weights), drawn.inputs
     return weights, np.ravel(start), np.ravel(drawn.targets)
@@ -59,6 +63,7 @@ class Gradsim(Contender):
 
     name = "gradsim"
     role = "own"
+    kinds = ("mlp", "rnn", "lstm")
 
     def settings(self) -> list[Setting]:
         """Return the one way to call it."""

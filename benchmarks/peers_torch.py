@@ -226,7 +226,58 @@ class Batched(_Torch):
         return {name: value[0] for name, value in result.items()}
 
 
-CONTENDERS = [Modules, Batched]
+class Lstm(_Torch):
+    """nn.LSTM and autograd, one network at a time."""
+
+    name = "PyTorch nn.LSTM"
+    kinds = ("lstm",)
+
+    @classmethod
+    def answers(cls, case: Case) -> bool:
+        """One row: nn.LSTM has one set of weights."""
+        return super().answers(case) and case.rows == 1
+
+    def settings(self) -> list[Setting]:
+        """Two Python threads, or one with torch's threads."""
+        choices = sorted({1, self.threads})
+        return [self._setting("one network at a time", self._one, 1, count) for count in choices]
+
+    def _one(self, _start: int) -> None:
+        if not hasattr(self.local, "network"):
+            self.local.network = lstm_module(self.case, self.dtype)
+        net, n, generator = self.local.network, self.case.width, self.local.generator
+        with torch.no_grad():
+            net.weight_hh_l0.normal_(0.0, n**-0.5, generator=generator)
+        kind = net.weight_hh_l0.dtype
+        x, y = torch.randn((2, n), generator=generator, dtype=kind)
+        total_gradient(self.case, net, x, y)
+
+    @staticmethod
+    def evaluate(case: Case, dtype: str, weights, x, y) -> dict:
+        """Norm of the weight gradient of one given network."""
+        net, kind = lstm_module(case, dtype), getattr(torch, dtype)
+        with torch.no_grad():
+            net.weight_hh_l0.copy_(torch.as_tensor(weights, dtype=kind).flatten(0, 1))
+        x, y = (torch.as_tensor(array, dtype=kind) for array in (x, y))
+        return {"total": total_gradient(case, net, x, y)[None]}
+
+
+def lstm_module(case: Case, dtype: str) -> nn.LSTM:
+    """nn.LSTM whose one input has no effect."""
+    net = nn.LSTM(1, case.width, bias=False, dtype=getattr(torch, dtype))
+    net.weight_ih_l0.requires_grad_(False).zero_()
+    return net
+
+
+def total_gradient(case: Case, net: nn.LSTM, x, y):
+    """log10 norm of the weight gradient, from the initial state x and the target y."""
+    inputs, c = torch.zeros(case.depth, 1, dtype=x.dtype), torch.zeros(1, case.width, dtype=x.dtype)
+    states, _ = net(inputs, (x[None], c))
+    (gradient,) = torch.autograd.grad(0.5 * ((states[-1] - y) ** 2).sum(), net.weight_hh_l0)
+    return torch.linalg.vector_norm(gradient).log10()
+
+
+CONTENDERS = [Modules, Batched, Lstm]
 
 
 def norms_of(contender: type, case: Case, dtype: str, weights, x, y) -> dict:
