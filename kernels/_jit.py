@@ -4,13 +4,15 @@ Every compiled function of gradsim is made by :func:`jit`.  Nothing else in the 
 imports ``numba.njit``, so an option, a cache rule or a workaround has one home.
 """
 
+import contextlib
+import gc
 import hashlib
 import inspect
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,51 +40,40 @@ def _source_hash() -> str:
 KERNEL_HASH = _source_hash()
 
 
-def jit(
-    function: Callable | None = None,
-    *,
-    inline: bool = False,
-    internal: bool = False,
-) -> Any:
+def jit(function: Callable | None = None, *, inline: bool = False) -> Any:
     """Compile a kernel: serial, without the GIL, division unchecked, cached on disk.
 
     Every result is rounded as it is written, with `floats.fma` and `sums.dot` where a fused or a
     reordered sum is wanted.  What LLVM would fuse or reorder by itself depends on where it inlines
     a function: two copies of one function, and so two processes, could differ in the last bit.
 
-    ``inline`` asks LLVM to inline the
-    function, which a loop over it needs in order to become vector code; ``internal`` kernels
-    are called by kernels only: they need no way in from Python and compile faster without.
+    ``inline`` asks LLVM to inline the function, which a loop over it needs in order to become
+    vector code.
     """
     if function is None:
-        return lambda f: jit(f, inline=inline, internal=internal)
+        return lambda f: jit(f, inline=inline)
     function.__qualname__ = f"{function.__qualname__}.{KERNEL_HASH[:16]}"
-    options: dict[str, Any] = {
-        "nogil": True,
-        "error_model": "numpy",
-        "forceinline": inline,
-    }
-    if internal:
-        options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    if inline or internal:  # compiled into its callers, so a file of its own would never be read
-        return _one_per_type(numba.njit(**options)(function))
+    options = {"nogil": True, "error_model": "numpy", "forceinline": inline}
     try:
-        return _guard(_one_per_type(numba.njit(cache=True, **options)(function)))
+        dispatcher = _guard(numba.njit(cache=True, **options)(function))
     except RuntimeError:  # Numba found no folder that it may write to: run uncached
-        return _one_per_type(numba.njit(**options)(function))
+        dispatcher = numba.njit(**options)(function)
+    return dispatcher if numba.config.DISABLE_JIT else _called(dispatcher, options)
 
 
-def _one_per_type(dispatcher: Any) -> Any:
-    """Compile once per type: Numba would compile anew for every constant in a call."""
-    choose = getattr(dispatcher, "get_call_template", None)
-    if choose is None:  # NUMBA_DISABLE_JIT=1 leaves the plain function
-        return dispatcher
-    plain = numba.types.unliteral
+def _called(dispatcher: Any, options: dict[str, Any]) -> Any:
+    """Let kernels call a twin, compiled into them: no way in from Python and no cache file.
+
+    The twin is compiled once per type: Numba would compile anew for every constant in a call.
+    """
+    twin = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(dispatcher.py_func)
+    choose, plain = twin.get_call_template, numba.types.unliteral
 
     def get_call_template(args: Any, kws: Any) -> Any:
         return choose(tuple(map(plain, args)), {k: plain(v) for k, v in kws.items()})
 
     dispatcher.get_call_template = get_call_template
+    dispatcher.get_overload = twin.get_overload
     return dispatcher
 
 
@@ -231,8 +222,9 @@ def load_units(context: np.dtype, real: np.dtype) -> None:
     record = numba.from_dtype(context)
     with _LOCK:
         helper = None if _UNITS[0].cached(record, real) else _start_helper(real)
-        for this, kind in _wanted(real):
-            this.load(record, kind)
+        with _uncollected():
+            for this, kind in _wanted(real):
+                this.load(record, kind)
         if helper is not None:
             helper.kill()
             helper.wait()
@@ -249,8 +241,21 @@ def compile_units_backwards(context: np.dtype, name: str) -> None:
     record, real = numba.from_dtype(context), np.dtype(name)
     for this, kind in _wanted(real):  # nothing is called here, so any address will do
         this.name(kind, 1)
-    for this, kind in reversed(_wanted(real)):
-        this.dispatcher.compile(this.type(record, kind))
+    with _uncollected():
+        for this, kind in reversed(_wanted(real)):
+            this.dispatcher.compile(this.type(record, kind))
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: compiling makes millions of objects that stay, a tenth slower."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _start_helper(real: np.dtype) -> Any:

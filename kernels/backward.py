@@ -82,7 +82,7 @@ def run_backward(x, like, s, seeds, key, seed):
     finish(x, like, s, seeds)
 
 
-@jit(internal=True)
+@jit
 def _empty_heads(x, inner, heads):
     """Heads that end in this layer run a part of the cell; the rest of it hands them nothing."""
     for v in range(x.place.columns):
@@ -91,7 +91,7 @@ def _empty_heads(x, inner, heads):
             exponent[k] = EMPTY
 
 
-@jit(internal=True)
+@jit
 def _elementwise(x, like, i, layer, heads):
     """Vector-Jacobian product of operation i, which is not an affine map."""
     op = ints(x.ops)[i]
@@ -121,7 +121,7 @@ def _elementwise(x, like, i, layer, heads):
             ops.multiply_vjp(a, ea, rows, co, eo, cj, ej, op[6], tmp)
 
 
-@jit(internal=True)
+@jit
 def _linear(x, like, op, layer, inner, key, seed):
     """Affine map for the heads that run the whole cell: delta @ W."""
     m, count, widths = op[4], inner * x.examples, ints(x.layer)[WIDTH]
@@ -144,7 +144,7 @@ def _linear(x, like, op, layer, inner, key, seed):
         ei[k] = ops.scale_row_vjp(product, ci, k, factor, e, ei[k], op[5], tmp)
 
 
-@jit(internal=True)
+@jit
 def _input_linear(x, like, m, d, ed):
     """Set or add delta @ U of one affine map: the gradient with respect to the step's inputs."""
     product = block(x.product, like, 0, d.shape[0], x.n_in)
@@ -160,7 +160,7 @@ def _input_linear(x, like, m, d, ed):
         ei[k] = ops.scale_row_vjp(product, ci, k, factor, e, ei[k], m < x.last_drive, tmp)
 
 
-@jit(internal=True)
+@jit
 def _write_input_norms(x, like, layer, s, seeds, heads):
     """Norm of dC/dx_t of every result."""
     rows, e = reals(x.input_cotangents, like), ints(x.input_cotangent_e)[0]
@@ -171,7 +171,7 @@ def _write_input_norms(x, like, layer, s, seeds, heads):
         out[(INPUT * seeds + s) * entries + i, layer - 1] = norm
 
 
-@jit(internal=True)
+@jit
 def _head_linear(x, like, op, layer, inner, heads, key, seed):
     """Output rows of the heads whose depth is this layer: they enter here, with their own delta."""
     first, count = inner * x.examples, (heads - inner) * x.examples
@@ -189,7 +189,7 @@ def _head_linear(x, like, op, layer, inner, heads, key, seed):
         ei[first + k] = ed[k] + scale_e[h]
 
 
-@jit(internal=True)
+@jit
 def _note_zeros(x, like, layer, inner, heads):
     """Status of the rows whose delta became exactly 0 in this layer: dead (1) or underflow (3)."""
     zero, acc = ints(x.zero), floats(x.acc)[ROW_DELTA]
@@ -203,7 +203,7 @@ def _note_zeros(x, like, layer, inner, heads):
             zero[1, k] = 3
 
 
-@jit(internal=True)
+@jit
 def _underflowed(x, like, layer, inner, k):
     """Whether an activation of the cell lost a cotangent that is not truly 0."""
     for i in range(x.ops.rows):
@@ -219,7 +219,7 @@ def _underflowed(x, like, layer, inner, k):
     return False
 
 
-@jit(internal=True)
+@jit
 def _hand_down(x, like, layer, heads):
     """Make the cotangents of the states read those of the states written, one layer below."""
     place = ints(x.place)

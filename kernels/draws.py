@@ -25,7 +25,7 @@ def fill(x, like, at, count, distribution, start, layer, stream, key, seed):
     random.fill(flat, distribution, start, layer, stream, key, seed)
 
 
-@jit(internal=True)
+@jit
 def draw_bias(x, like, m, layer, key, seed):
     """Biases of affine map m at sigma_b = 1, unless they are given or nowhere used."""
     if x.biased and not x.given and ints(x.streams)[m, 2] >= 0:
@@ -54,7 +54,7 @@ def draw_network(x, like, key, seed):
                 draw_bias(x, like, m, 0, key, seed)
 
 
-@jit(internal=True)
+@jit
 def _draw_inputs(x, like, key, seed):
     """Inputs (step * B + b, feature), unless given, with the squared norm of each row."""
     rows, count = reals(x.x, like), x.examples * x.x.columns
@@ -69,7 +69,7 @@ def _draw_inputs(x, like, key, seed):
             ints(x.x_square_e)[t, b] = exponent + ints(x.x_e)[t, b]
 
 
-@jit(internal=True)
+@jit
 def _draw_targets(x, key, seed):
     """Targets, unless given; one slice where a target is the same at each step."""
     kinds, double = ints(x.target_kind), np.float64(0)

@@ -30,7 +30,7 @@ def run(x, like, seeds, first, last, key):
             return
 
 
-@jit(internal=True)
+@jit
 def _clear(x):
     """Forget the network before."""
     bad, bad_head, zero = ints(x.bad), ints(x.bad_head), ints(x.zero)

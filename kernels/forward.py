@@ -58,7 +58,7 @@ def run_forward(x, like, s, seeds, key, seed):
                 write_signal(x, like, layer, s, seeds)
 
 
-@jit(internal=True)
+@jit
 def _set_start(x, like):
     """Copy the inputs (MLP) or initial states (RNN) of every row into the first states."""
     for q in range(x.states.rows):
@@ -78,7 +78,7 @@ def _set_start(x, like):
         _note_norms(x, like, ints(x.states)[q, 0], 1)
 
 
-@jit(internal=True)
+@jit
 def _note_norms(x, like, v, layer):
     """Record the squared norms of a value, and bring its rows back into the window."""
     rows, k = value(x, like, v, layer), ints(x.index)[v, layer]
@@ -89,7 +89,7 @@ def _note_norms(x, like, v, layer):
         exponent[r] = rescale_row(rows, r, top, exponent[r])
 
 
-@jit(internal=True)
+@jit
 def _elementwise(x, like, i, layer):
     """Operation i of the table, which is not an affine map, for all rows of a layer."""
     op = ints(x.ops)[i]
@@ -126,7 +126,7 @@ def _rows_of(x, c):
     return c * x.examples, (c + 1) * x.examples
 
 
-@jit(internal=True)
+@jit
 def _note_overflow(x, code, z, ez, rows, layer):
     """Note rows whose true pre-activations leave the range of T where phi needs them."""
     limit = 127 if z.itemsize == 4 else 1023
@@ -136,7 +136,7 @@ def _note_overflow(x, code, z, ez, rows, layer):
                 ints(x.bad)[0, r] = layer
 
 
-@jit(internal=True)
+@jit
 def _linear(x, like, op, layer, s, seeds, key, seed):
     """Affine map of the cell: one product for all rows, then scale, bias and input drive."""
     m, a = op[4], address(x.store, like, ints(x.address)[op[1], layer])
@@ -165,7 +165,7 @@ def _linear(x, like, op, layer, s, seeds, key, seed):
     _affine(x, like, op, layer)
 
 
-@jit(internal=True)
+@jit
 def _set_counts(x, m, hidden):
     """Ask `forward_product` for the norms of the hidden and output rows of W, and of U."""
     squares = floats(x.weight_square)
@@ -174,7 +174,7 @@ def _set_counts(x, m, hidden):
         squares[q, 1] = 0.0
 
 
-@jit(internal=True)
+@jit
 def _affine(x, like, op, layer):
     """Z = scale * product + bias + drive for every row; notes the first non-finite layer."""
     made, product = ints(x.layer)[MADE, layer], value(x, like, op[1], layer)
@@ -198,7 +198,7 @@ def _affine(x, like, op, layer):
                 ints(x.bad)[0, r] = layer
 
 
-@jit(internal=True)
+@jit
 def _set_push(x, like, op, c, layer, push, e_push):
     """Bias and input drive of condition c, one row an example, and their exponents (examples,)."""
     m, real = op[4], push.dtype.type
@@ -223,7 +223,7 @@ def _set_push(x, like, op, c, layer, push, e_push):
             push[b, i] = constant * standard[0, i] + factor * fed[b, i]
 
 
-@jit(internal=True)
+@jit
 def _bias_start(x, m, layer):
     """Where the standard biases of map m lie: given ones are kept for every layer."""
     return (m * (x.layers + 1) + layer if x.given else m) * x.widest

@@ -41,13 +41,13 @@ from .rows import gamma_of, never_zero
 _Z, _A, _SLOPES, _DELTA, _ALIVE = range(5)  # rows of `output`
 
 
-@jit(internal=True)
+@jit
 def output_row(x, q):
     """Row q of the scratch of one output row (1, n_out), float64."""
     return block(x.output, np.float64(0), q * x.n_out, 1, x.n_out)
 
 
-@jit(internal=True)
+@jit
 def target_row(x, h, b, step):
     """Target of example b for a head at a step (n_out,)."""
     at = ints(x.head)[TARGET_STEP, h]
@@ -84,7 +84,7 @@ def run_heads(x, like, layer, s, seeds):
             floats(x.head_signal)[WEIGHT_NORM * seeds + s, h] = norm
 
 
-@jit(internal=True)
+@jit
 def _logits(x, like, product, e, h, r):
     """Output pre-activations of forward row r; returns their exponent."""
     c = ints(x.head)[SOURCE, h]
@@ -101,7 +101,7 @@ def _logits(x, like, product, e, h, r):
     return top
 
 
-@jit(internal=True)
+@jit
 def _cost(x, like, e, h, b):
     """Cost and delta of the output row at hand; returns the exponent of the activations."""
     k, head = h * x.examples + b, ints(x.head)
@@ -128,7 +128,7 @@ def _zero_reason(x, code, loss, slopes):
     return 1
 
 
-@jit(internal=True)
+@jit
 def _signal(x, square, ea, h, b, s, seeds):
     """Add one output row to the signal of its head: means over units and examples."""
     out, code = floats(x.head_signal), ints(x.head)[OUTPUT, h]

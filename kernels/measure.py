@@ -63,13 +63,13 @@ def dead_units(a, slopes, lo, hi, never_zero):
     return dead
 
 
-@jit(internal=True)
+@jit
 def _add(acc, acc_e, q, k, mantissa, exponent):
     """acc[q, k] += a squared norm."""
     acc[q, k], acc_e[q, k] = add_squares(acc[q, k], acc_e[q, k], mantissa, exponent)
 
 
-@jit(internal=True)
+@jit
 def clear_layer(x, heads):
     """Forget the squared norms of the layer before."""
     acc, acc_e, mean, mean_e = floats(x.acc), ints(x.acc_e), floats(x.acc_mean), ints(x.acc_mean_e)
@@ -121,7 +121,7 @@ def delta_rows(x, like, i, layer, first, last, at_head):
             _batch_rows(x, like, op, d, ed, h, first, a, line, step)
 
 
-@jit(internal=True)
+@jit
 def _keep(x, like, m, layer, d, ed, first):
     """Store the delta rows of heads first.. for the total gradient or for the caller."""
     kept, kept_e = reals(x.kept, like), ints(x.kept_e)
@@ -133,7 +133,7 @@ def _keep(x, like, m, layer, d, ed, first):
             kept[line * x.examples + b, i] = d[k, i]
 
 
-@jit(internal=True)
+@jit
 def _batch_rows(x, like, op, d, ed, h, first, a, line, step):
     """Gather the squared norms of the gradients of one head's mean over examples."""
     count, lists, acc, acc_e = x.examples, ints(x.batch_e), floats(x.acc_mean), ints(x.acc_mean_e)
@@ -160,7 +160,7 @@ def _batch_rows(x, like, op, d, ed, h, first, a, line, step):
         _add(acc, acc_e, MEAN_INPUT_WEIGHT, h, mantissa * share, exponent)
 
 
-@jit(internal=True)
+@jit
 def outer_mean(x, like, d, ed, size_d, rows_d, a, ea, size_a, rows_a):
     """Squared norm (mantissa, exponent) of sum_b d_b a_b^T over the rows named."""
     count, units, n_in = rows_d.size, d.shape[1], a.shape[1]
@@ -177,7 +177,7 @@ def outer_mean(x, like, d, ed, size_d, rows_d, a, ea, size_a, rows_a):
     return mantissa, exponent + top
 
 
-@jit(internal=True)
+@jit
 def _write_weights(x, base, layer, seeds, entries, acc, acc_e, q, k):
     """Write the weight norms of one result: row q of acc holds W, row q + 1 the input weights."""
     out, step = floats(x.layered), seeds * entries
@@ -191,7 +191,7 @@ def _write_weights(x, base, layer, seeds, entries, acc, acc_e, q, k):
     out[WEIGHT * step + base, layer - 1] = norm
 
 
-@jit(internal=True)
+@jit
 def entries_of(x):
     """Results of one network: heads, or heads x examples."""
     return x.head_rows if x.each else x.heads
@@ -227,7 +227,7 @@ def write_layer(x, like, s, seeds, layer, heads):
             _write_weights(x, base, layer, seeds, entries, mean, mean_e, MEAN_WEIGHT, h)
 
 
-@jit(internal=True)
+@jit
 def mean_row_norm(x, rows, exponent, h, b):
     """log10 norm of one example's row of a head, or its mean over examples where b < 0."""
     total = 0.0
@@ -269,7 +269,7 @@ def _severity(status):
     return 3 if status == 2 else (2 if status == 3 else status)
 
 
-@jit(internal=True)
+@jit
 def _set_status(x, s, seeds, entries, e, status, layer):
     """Write one status; a non-finite forward value leaves no gradient."""
     ints(x.status)[s * entries + e, 0] = status

@@ -14,7 +14,7 @@ from .sums import dot
 RECURRENT, INPUT = range(2)  # the two matrices of an affine map: W and U
 
 
-@jit(internal=True)
+@jit
 def _tile(x, like, which, m, layer, lo, hi, again, key, seed):
     """Rows lo..hi of matrix ``which`` of map m; drawn unless in memory: given, made, or kept."""
     n_in = ints(x.layer)[WIDTH, layer - 1] if which == RECURRENT else x.n_in

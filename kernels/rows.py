@@ -52,7 +52,7 @@ def _compile_loops():
 apply_builtin = _compile_loops()
 
 
-@jit(internal=True)
+@jit
 def _run_program(x, like, code, z, a, s, n):
     """N numbers through the program of a user's activation, each value beside its slope."""
     facts, programs, constants = ints(x.facts), ints(x.programs), floats(x.program_f)

@@ -53,7 +53,7 @@ def write_signal(x, like, layer, s, seeds):
         _put(x, DEAD, s, seeds, c, layer, dead / max(maps, 1))
 
 
-@jit(internal=True)
+@jit
 def _put(x, variable, s, seeds, c, layer, number):
     """Write one result."""
     floats(x.layer_signal)[(variable * seeds + s) * x.conditions + c, layer - 1] = number
@@ -68,7 +68,7 @@ def _mean_square(rows, exponent, lo, hi):
     return total / ((hi - lo) * rows.shape[1])
 
 
-@jit(internal=True)
+@jit
 def _weight_norm(x, c, layer):
     """log10 Frobenius norm of all weight matrices of a layer under condition c."""
     total, exponent = 0.0, 0

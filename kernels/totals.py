@@ -24,7 +24,7 @@ from .unrolled import write_states
 from .vecmath import exponent_of
 
 
-@jit(internal=True)
+@jit
 def add_untied(x, heads):
     """Add the squared weight gradients of one untied step to the total over steps."""
     alone = x.each or x.examples == 1
@@ -36,7 +36,7 @@ def add_untied(x, heads):
             total[k], total_e[k] = add_squares(total[k], total_e[k], acc[q, k], acc_e[q, k])
 
 
-@jit(internal=True)
+@jit
 def _tied_total(x, like, h, first, count):
     """Squared norm of the gradient of the shared weights, for examples first..first + count."""
     steps, n, lists = ints(x.head)[DEPTH, h], x.n_out, ints(x.batch_e)
@@ -97,7 +97,7 @@ def finish(x, like, s, seeds):
             scalar[TOTAL * seeds + s, i] = _log10_total(x, like, i, h, b)
 
 
-@jit(internal=True)
+@jit
 def _log10_total(x, like, i, h, b):
     """log10 norm of the gradient of all weights of the run, over its steps, of one result."""
     if not x.tied:

@@ -30,7 +30,7 @@ def enter(x, like, step, s):
     write_states(x, like, active[step], step, s)
 
 
-@jit(internal=True)
+@jit
 def _state_cost(x, like, k, step):
     """Add the cost of backward row k at a step; returns its gradient (1, unit) and exponent."""
     h, r, written = k // x.examples, ints(x.row)[0, k], ints(x.states)[0, 1]
@@ -49,7 +49,7 @@ def _state_cost(x, like, k, step):
     return g, eg
 
 
-@jit(internal=True)
+@jit
 def write_states(x, like, heads, step, s):
     """Norms of dC/d(state) after a step (0: of the initial state): of h; of c and of both."""
     out, entries = floats(x.state_norm), entries_of(x)
