@@ -66,6 +66,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "kept": (kept * b_count, widest),
         "drive": (1, b_count * widest if n_in else 0),
         "push": (1, b_count * widest),
+        "chrono": (maps, widest),
         "scratch": (1, widest_in),
         "norm": (norms, max(rows, conditions * widest)),
         "norm_e": (norms, max(rows, conditions)),

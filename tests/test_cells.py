@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gradsim as gs
+from gradsim.cells import table_of
 
 DTYPES = {"float64": 1e-10, "float32": 1e-3}
 ZERO = {"float64": -13, "float32": -5}
@@ -57,6 +58,15 @@ def test_file__of_a_users_cell_carries_its_source_and_loads_without_it(tmp_path)
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )
     assert "gate * h + (1 - gate)" in out.stdout
+
+
+@pytest.mark.parametrize("name", gs.cells)
+def test_table__names_the_fields_that_a_cell_reads(name):
+    model = gs.MLP(cell=name) if "MLP" in gs.cells[name].models else gs.RNN(cell=name)
+    read = {*table_of(model).fields} | ({"delay"} if name == "skip" else set())
+    assert set(gs.cells[name].fields) == read
+    line = next(line for line in repr(gs.cells).splitlines() if line.split()[0] == name)
+    assert all(field in line for field in read)
 
 
 def models(count):
