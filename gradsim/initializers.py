@@ -20,7 +20,10 @@ def _critical(model: Any, fan_in: int) -> float:
     from gradsim.theory.mean_field import edge_of_chaos  # SciPy is imported where it is needed
 
     sigma_b = hypot(model.sigma_b, getattr(model, "sigma_u", 0.0))
-    return edge_of_chaos(model.activation, sigma_b, slope=model.slope)
+    try:
+        return edge_of_chaos(model.activation, sigma_b, slope=model.slope)
+    except ValueError as error:
+        raise ValueError(f"init={model.init!r}: {error}") from error
 
 
 def _radius(model: Any, fan_in: int) -> float:
