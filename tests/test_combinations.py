@@ -75,7 +75,8 @@ def examples_of(fields):
 
 def structure_refusal(kind, fields):
     """Words in which a model is refused with any initialiser, and what mends it, or None."""
-    plain = kind == "MLP" or (fields["cell"] == "vanilla" and fields.get("norm_placement") != "post")
+    unchanged = fields["cell"] == "vanilla" and fields.get("norm_placement") != "post"
+    plain = kind == "MLP" or unchanged
     last = fields.get("output") or fields["activation"]
     if fields.get("chrono") and fields["cell"] != "lstm":
         return f"cell='{fields['cell']}' does not take chrono", {"chrono": None}
