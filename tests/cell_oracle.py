@@ -24,6 +24,7 @@ LAYOUT = {
             ("n", False, True, True, True)],
     "highway": [("W", *ALL), ("V", *ALL)],
 }  # fmt: skip
+USERS = {}  # cells of a user: name -> function(lin, h, phi)
 
 
 def _norm(model, z, examples):
@@ -77,9 +78,10 @@ def step(model, lin, states, depth, examples):
         r, z = sigmoid(pre(lin("r", h))), sigmoid(pre(lin("z", h)))
         n = phi(pre(lin("n", r * lin("hn", h))))
         return [(1 - z) * n + z * h]
-    assert kind == "highway"
-    gate = sigmoid(lin("W", h))
-    return [gate * h + (1 - gate) * phi(lin("V", h))]
+    if kind == "highway":
+        gate = sigmoid(lin("W", h))
+        return [gate * h + (1 - gate) * phi(lin("V", h))]
+    return [USERS[kind](lin, h, phi)]
 
 
 def output(model, lin, h, examples):
