@@ -5,12 +5,14 @@ import numpy as np
 from gradsim._init_scales import input_std, weight_std
 from gradsim._initializer import DISTRIBUTIONS
 from gradsim._made import matrix, one_thread
-from gradsim.cells import maps_of, table_of
+from gradsim._matrices import Draw
+from gradsim.cells import maps_of
 from gradsim.examples import Inputs
 from gradsim.initializers import initializers
 from gradsim.kernels import random
 from gradsim.kernels.draws import STREAMS
 from gradsim.models import MLP, RNN
+from gradsim.tape import Map
 
 
 class Draws:
@@ -49,12 +51,23 @@ class Draws:
         with one_thread():
             return std * matrix(self._model, stream, layer, rows, columns, *address)
 
-    def _biases(self, stream: int, layer: int, rows: int, columns: int) -> np.ndarray:
+    def _biases(self, affine: Map, layer: int, rows: int, columns: int) -> np.ndarray:
+        fixed = np.full(rows, affine.constant(self._model))
+        if affine.chrono:
+            fixed += affine.chrono * self._chrono(layer, rows)
         if not self._model.sigma_b:
+            return fixed
+        law = self._init.bias.of(affine)
+        drawn = self._normals(affine.streams[2], layer, rows, distribution=law.distribution)
+        return self._model.sigma_b * law.std(columns) * drawn + fixed
+
+    def _chrono(self, layer: int, rows: int) -> np.ndarray:
+        """Chrono biases log U[1, T_max - 1] (Tallec and Ollivier 2018, eq. 16); 0 without."""
+        longest = getattr(self._model, "chrono", None)
+        if longest is None:
             return np.zeros(rows)
-        bias = self._init.bias
-        drawn = self._normals(stream, layer, rows, distribution=bias.distribution)
-        return self._model.sigma_b * bias.std(columns) * drawn
+        uniforms = Draw(STREAMS["chrono"], layer, int(self._key), int(self._seed)).uniforms(rows)
+        return np.log1p((longest - 2) * uniforms)
 
     def _layers(self) -> list[tuple[int, int, int]]:
         """(address layer, units, inputs) of every matrix."""
@@ -68,15 +81,11 @@ class Draws:
     def weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Matrices W and biases b in layer order, those of a cell's maps stacked."""
         model, weights, biases = self._model, [], []
-        shifts = table_of(model).bias_shifts
         for i, (layer, rows, columns) in enumerate(self._layers()):
             maps, parts = maps_of(model, i), [np.zeros(0)]
             drawn = [self._matrix(m.streams[0], layer, rows, columns) for m in maps if m.weights]
             weights.append(np.concatenate(drawn))
-            for q, m in enumerate(maps):
-                if m.bias:
-                    shift = shifts[q].value(model) if q in shifts else 0.0
-                    parts.append(self._biases(m.streams[2], layer, rows, columns) + shift)
+            parts += [self._biases(m, layer, rows, columns) for m in maps if m.bias]
             biases.append(np.concatenate(parts))
         return weights, biases
 

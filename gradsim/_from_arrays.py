@@ -141,6 +141,5 @@ def _state(model: MLP | RNN) -> np.ndarray | None:
     """h_0 of a model that states it; None where seeds draw it."""
     if not isinstance(model, RNN) or model.initial_state == "gaussian":
         return None
-    return (
-        np.zeros(model.width) if model.initial_state == "zeros" else np.array(model.initial_state)
-    )
+    zeros = model.initial_state == "zeros"
+    return np.zeros(model.width) if zeros else np.array(model.initial_state)

@@ -20,6 +20,12 @@ def check_init(model: Any) -> None:
         initialiser makes square matrices only and a layer is not square.
     """
     entry, kind = initializers[model.init], type(model).__name__
+    for n_out, n_in in _shapes(model) if entry.square else ():
+        if n_out != n_in:
+            raise ValueError(
+                f"{kind}(init={model.init!r}): all matrices must be square, got a layer of {n_out} "
+                f"units with {n_in} inputs"
+            )
     for name in PARAMETERS:
         value = getattr(model, name)
         if value is None and name in entry.required:
@@ -33,12 +39,6 @@ def check_init(model: Any) -> None:
                 f"which belongs to {takers}"
             )
         model._set(name, _CHECKS[name](kind, name, value, model))
-    for n_out, n_in in _shapes(model) if entry.square else ():
-        if n_out != n_in:
-            raise ValueError(
-                f"{kind}(init={model.init!r}): all matrices must be square, got a layer of {n_out} "
-                f"units with {n_in} inputs"
-            )
 
 
 def _shapes(model: Any) -> list[tuple[int, int]]:

@@ -29,16 +29,26 @@ def _one(model: Any, fan_in: int) -> float:
 class Bias:
     """How a scheme draws its biases.
 
+    PyTorch has a bias beside W and another beside U; an affine map here has one in all.
+
     Attributes
     ----------
     distribution
         Name in `DISTRIBUTIONS`.
     std
         ``std(fan_in)``: standard deviation at sigma_b = 1.
+    alone
+        The law of a map that has W or U alone (of the candidate of a GRU); None means the same.
     """
 
     distribution: str = "gaussian"
     std: Callable[[int], float] = lambda fan_in: 1.0
+    alone: "Bias | None" = None
+
+    def of(self, affine: Any) -> "Bias":
+        """Law of the biases of one affine map."""
+        both = affine.weights and affine.inputs
+        return self if both or self.alone is None else self.alone
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,6 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "stored": stored,
         "made": init.make is not None and not given,
         "distribution": DISTRIBUTIONS[init.distribution],
-        "bias_distribution": DISTRIBUTIONS[init.bias.distribution],
         "each": options.each, "gradient": options.gradient, "signal": options.signal,
         "totals": options.total and group.recurrent,
         "keep_delta": options.keep or (options.total and group.tied),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsim._init_scales import input_std, weight_std
+from gradsim._initializer import DISTRIBUTIONS
 from gradsim.activations import activations, engine_facts, output_code
 from gradsim.examples import Inputs, Targets, target_block
 from gradsim.initializers import initializers
@@ -51,18 +52,38 @@ def _weight_scales(group: "Group") -> np.ndarray:
     return scale
 
 
-def _constants(group: "Group", given: bool) -> np.ndarray:
+def _constants(group: "Group") -> np.ndarray:
     """Scales and shifts (constant * C + c, 2) of the cell."""
-    numbers = [group.table.numbers(model, given) for model in group.forward]
+    numbers = [group.table.numbers(model) for model in group.forward]
     table = np.array(numbers, np.float64).reshape(len(numbers), -1, 2)
     return np.moveaxis(table, 0, 1).reshape(-1, 2)
 
 
 def _bias_scales(group: "Group") -> np.ndarray:
     """Standard deviations (map, layer) of the biases at sigma_b = 1."""
-    std = initializers[group.first.init].bias.std
-    scale = np.array([0.0, *(std(n) for n in group.widths[:-1])])
-    return np.tile(scale, (len(group.table.matrices), 1))
+    law = initializers[group.first.init].bias
+    return np.array(
+        [[0.0, *(law.of(m).std(n) for n in group.widths[:-1])] for m in group.table.matrices]
+    )
+
+
+def _bias_kinds(group: "Group") -> np.ndarray:
+    """Distributions (map, 1) of the biases."""
+    law = initializers[group.first.init].bias
+    return _table(*([DISTRIBUTIONS[law.of(m).distribution]] for m in group.table.matrices))
+
+
+def _shifts(group: "Group", given: bool) -> np.ndarray:
+    """What is added to every bias (map, condition); 0 for what given biases hold."""
+    maps = group.table.matrices
+    return np.array([[0.0 if given else m.constant(c) for c in group.forward] for m in maps])
+
+
+def _chrono(group: "Group", given: bool) -> np.ndarray:
+    """T_max - 2 of the chrono biases (map, 1) with their sign; 0 for what given biases hold."""
+    longest = getattr(group.first, "chrono", None)
+    span = 0.0 if given or longest is None else longest - 2
+    return np.array([[m.chrono * span] for m in group.table.matrices], np.float64)
 
 
 def _starts(group: "Group") -> list[Any]:
@@ -90,6 +111,7 @@ def conditions(group: "Group", given: "Given | None") -> Arrays:
         head_e += np.array([shifts[0, m.depth] for m in heads])
     bias, bias_e = _scaled(bias)
     drive, drive_e = _scaled(drive)
+    shift, shift_e = _scaled(_shifts(group, given is not None))
     starts, kinds = _starts(group), _kinds(group)
     at = [starts.index(getattr(m, "initial_state", "zeros")) - 1 for m in forward]
     all_steps = [getattr(m, "loss_at", "last") == "all" for m in heads]
@@ -97,10 +119,14 @@ def conditions(group: "Group", given: "Given | None") -> Arrays:
     return {
         "condition": _table([activations[m.activation].code for m in forward], bias_e, drive_e, at),
         "condition_f": np.array([[m.slope for m in forward], bias, drive], np.float64),
-        "constants": _constants(group, given is not None),
+        "constants": _constants(group),
         "scale": scale.reshape(-1, layers),
         "scale_e": scale_e.reshape(-1, layers),
         "bias_scale": _bias_scales(group),
+        "bias_kind": _bias_kinds(group),
+        "shift": shift,
+        "shift_e": shift_e,
+        "chrono_span": _chrono(group, given is not None),
         "head": _table(
             group.source, group.depths, [output_code(m.last_activation) for m in heads],
             [LOSS_CODES[m.loss] for m in heads], all_steps, head_e,

@@ -44,9 +44,8 @@ def read_names(mapping: Mapping[Any, Any]) -> Named:
         raise ValueError(f"weights: the mapping is empty; allowed are {ALLOWED}")
     for name in mapping:
         if not isinstance(name, str):
-            raise TypeError(
-                f"weights: names must be text, got {brief(name)}; allowed are {ALLOWED}"
-            )
+            got = brief(name)
+            raise TypeError(f"weights: names must be text, got {got}; allowed are {ALLOWED}")
     if any(_RECURRENT.match(name) for name in mapping):
         return _recurrent(mapping)
     return _linear(mapping)

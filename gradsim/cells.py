@@ -41,6 +41,8 @@ class Cell:
         Whether the second state is a memory cell whose gradient is measured too.
     source
         Text of a user's function, kept in files that need it.
+    fields
+        Fields of a model that belong to it.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Cell:
     states: Callable[[Any], int] = _one
     memory: bool = False
     source: str = ""
+    fields: tuple[str, ...] = ()
 
 
 def dense(t: Any, h: Any, phi: Any) -> Any:
@@ -98,8 +101,8 @@ def skip(t: Any, *args: Any) -> Any:
 
 def lstm(t: Any, h: Any, c: Any, phi: Any) -> Any:
     """Long short-term memory with a forget gate (Gers, Schmidhuber and Cummins 2000)."""
-    i = t.sigmoid(t.norm(t.linear(h, "i")))
-    f = t.sigmoid(t.norm(t.linear(h, "f") + t.field("forget_bias", in_bias=True)))
+    i = t.sigmoid(t.norm(t.linear(h, "i", chrono=-1)))
+    f = t.sigmoid(t.norm(t.linear(h, "f", shift="forget_bias", chrono=1)))
     g = t.map(phi, t.norm(t.linear(h, "g")))
     o = t.sigmoid(t.norm(t.linear(h, "o")))
     c = f * c + i * g
@@ -123,18 +126,24 @@ def _two(model: Any) -> int:
     return 2
 
 
+_SCALE = ("residual_scale",)
 _ENTRIES = (
     Cell("dense", dense, MLP_ONLY, "phi(W h + b)"),
-    Cell("residual", residual, MLP_ONLY, "h + residual_scale V phi(W h + b)"),
-    Cell("residual_single", residual_single, MLP_ONLY, "h + residual_scale phi(W h + b)"),
-    Cell("residual_post", residual_post, MLP_ONLY, "phi(h + residual_scale V phi(W h + b))"),
-    Cell("residual_pre", residual_pre, MLP_ONLY, "h + residual_scale (W phi(h) + b)"),
+    Cell("residual", residual, MLP_ONLY, "h + residual_scale V phi(W h + b)", fields=_SCALE),
+    Cell("residual_single", residual_single, MLP_ONLY, "h + residual_scale phi(W h + b)",
+         fields=_SCALE),
+    Cell("residual_post", residual_post, MLP_ONLY, "phi(h + residual_scale V phi(W h + b))",
+         fields=_SCALE),
+    Cell("residual_pre", residual_pre, MLP_ONLY, "h + residual_scale (W phi(h) + b)",
+         fields=_SCALE),
     Cell("vanilla", dense, RNN_ONLY, "phi(W h + U x + b)"),
-    Cell("leaky", leaky, RNN_ONLY, "(1 - leak) h + leak phi(W h + U x + b)"),
-    Cell("skip", skip, RNN_ONLY, "phi(W h + U x + b) + skip h_(t-delay)", _delay),
+    Cell("leaky", leaky, RNN_ONLY, "(1 - leak) h + leak phi(W h + U x + b)", fields=("leak",)),
+    Cell("skip", skip, RNN_ONLY, "phi(W h + U x + b) + skip h_(t-delay)", _delay,
+         fields=("delay", "skip")),
     Cell(
         "lstm", lstm, RNN_ONLY,
-        "c' = sigmoid(f) c + sigmoid(i) phi(g), h' = sigmoid(o) phi(c')", _two, memory=True,
+        "c' = sigmoid(f + forget_bias) c + sigmoid(i) phi(g), h' = sigmoid(o) phi(c')", _two,
+        memory=True, fields=("forget_bias", "chrono"),
     ),
     Cell(
         "gru", gru, RNN_ONLY,
@@ -143,7 +152,7 @@ _ENTRIES = (
 )  # fmt: skip
 
 cells: Registry[Cell] = Registry(
-    "cell", {entry.name: entry for entry in _ENTRIES}, ("models", "formula")
+    "cell", {entry.name: entry for entry in _ENTRIES}, ("models", "fields", "formula")
 )
 
 
@@ -178,7 +187,8 @@ def cell(name: str, *, memory: bool = False) -> Callable[[Callable[..., Any]], C
         ``+``, ``-`` and ``*`` on its states, with ``t.linear(h)`` (an affine map with matrices of
         its own, in an RNN with its input too), ``t.map(phi, z)`` (the model's activation),
         ``t.map(name, z)``, ``t.sigmoid``, ``t.tanh``, ``t.norm`` and ``t.field(name)`` (a number
-        of the model).
+        of the model).  ``t.linear(h, "f", shift="forget_bias", chrono=1)`` adds that field and the
+        chrono biases to those of a gate.
 
     Raises
     ------
@@ -203,9 +213,10 @@ def cell(name: str, *, memory: bool = False) -> Callable[[Callable[..., Any]], C
             if not source or cells[name].source != source:
                 raise ValueError(f"cell(name={name!r}): there is a cell of that name already")
             return cells[name]
-        trace(function, 2 if memory else 1)
+        fields = trace(function, 2 if memory else 1).fields
         formula = (inspect.getdoc(function) or "of the user").splitlines()[0]
-        entry = Cell(name, function, ANY, formula, _two if memory else _one, memory, source)
+        states = _two if memory else _one
+        entry = Cell(name, function, ANY, formula, states, memory, source, fields)
         cells.add(name, entry)
         return entry
 

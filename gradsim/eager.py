@@ -35,8 +35,8 @@ class Eager:
         self._weights, self._biases, self._drives = weights, biases, drives
         self._slope, self._next, self._model = slope, 0, model
 
-    def linear(self, x: np.ndarray, name: str | None = None, **parts: bool) -> np.ndarray:
-        """Affine map number `_next`."""
+    def linear(self, x: np.ndarray, name: str | None = None, **parts: Any) -> np.ndarray:
+        """Affine map number `_next`; its biases hold all that is added to them."""
         i, self._next = self._next, self._next + 1
         z = x @ self._weights[i].T if parts.get("weights", True) else x
         z = z + self._biases[i] if parts.get("bias", True) else z
@@ -57,9 +57,9 @@ class Eager:
         variance = ((x - mean) ** 2).mean(axis=axis, keepdims=True)
         return (x - mean) / np.sqrt(variance + model.norm_eps)
 
-    def field(self, name: str, in_bias: bool = False) -> float:
+    def field(self, name: str) -> float:
         """A number of the model."""
-        return 0.0 if in_bias else float(getattr(self._model, name))
+        return float(getattr(self._model, name))
 
     @property
     def alpha(self) -> float:

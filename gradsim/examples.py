@@ -107,7 +107,7 @@ class Targets:
         return self.array.min().item(), self.array.max().item()
 
     def plain(self, inputs: Inputs) -> np.ndarray:
-        """Array as a user gives it: a row for each given example, or one that drawn ones share."""
+        """Array as a user gives it: a row per given example, else what all drawn ones share."""
         if self.moves:
             return np.moveaxis(self.array, 0, 1)
         if self.labels or self.array.shape[1] > 1:

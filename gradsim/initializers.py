@@ -20,19 +20,24 @@ def _critical(model: Any, fan_in: int) -> float:
     from gradsim.theory.mean_field import edge_of_chaos  # SciPy is imported where it is needed
 
     sigma_b = hypot(model.sigma_b, getattr(model, "sigma_u", 0.0))
-    return edge_of_chaos(model.activation, sigma_b, slope=model.slope)
+    try:
+        return edge_of_chaos(model.activation, sigma_b, slope=model.slope)
+    except ValueError as error:
+        raise ValueError(f"init={model.init!r}: {error}") from error
 
 
 def _radius(model: Any, fan_in: int) -> float:
     return 1.0 if model.spectral_radius is None else model.spectral_radius
 
 
+_THIRD = 1 / 3
+_TORCH_LINEAR = Bias("uniform", lambda n: sqrt(_THIRD / n))
+_TORCH_RNN = Bias("triangular", lambda n: sqrt(2 * _THIRD / n), alone=_TORCH_LINEAR)
 _SCHEMES = {
     "lecun": (1.0, "in", "1 / fan", "LeCun et al. 1998"),
     "glorot": (1.0, "average", "1 / fan", "Glorot and Bengio 2010, eq. 12"),
     "he": (2.0, "in", "2 / fan", "He et al. 2015, eq. 10"),
 }
-_THIRD = 1 / 3
 _SUSSILLO = "Sussillo and Abbott 2014"
 _UNIFORM = "U(-a, a), a = sqrt(3 variance)"
 _CUT = "N(0, s^2) within 2 s, s^2 = 1.2924 variance"
@@ -63,10 +68,12 @@ _ENTRIES = [
     *_schemes(),
     Initializer("pytorch_linear", "U(-a, a), a = fan_in^-1/2; b too, times sigma_b", "1/3 / fan",
                 "in", "torch.nn.Linear", "uniform", _THIRD,
-                bias=Bias("uniform", lambda n: sqrt(_THIRD / n))),
-    Initializer("pytorch_rnn", "U(-a, a), a = width^-1/2; b: sum of two such, times sigma_b",
+                bias=_TORCH_LINEAR),
+    Initializer("pytorch_rnn",
+                "U(-a, a), a = width^-1/2; b: sum of two such (b_n and b_hn of a GRU: one)"
+                ", times sigma_b",
                 "1/3 / fan", "out", "torch.nn.RNN, LSTM and GRU", "uniform", _THIRD,
-                bias=Bias("triangular", lambda n: sqrt(2 * _THIRD / n))),
+                bias=_TORCH_RNN),
     Initializer("unscaled_normal", "N(0, 1)", "1", "-", "Nielsen 2015, chapter 1"),
     Initializer("random_walk", "N(0, g^2 / fan_in), mean log of the gradient's growth 0",
                 "g(fan_in)^2 / fan", "in", f"{_SUSSILLO}, exact at any width", gain=exact),

@@ -278,7 +278,12 @@ class RNN(_Model):
     leak
         Of cell "leaky": the share of the new value; 1 - leak of the state is retained.
     forget_bias
-        Of cell "lstm": added to the bias of the forget gate.
+        Of cell "lstm": added to the bias of the forget gate (Gers et al. 2000; 1 in Jozefowicz
+        et al. 2015).
+    chrono
+        Of cell "lstm": T_max >= 2, the longest dependency to be kept, of the chrono initialiser
+        (Tallec and Ollivier 2018, eq. 16): log U[1, T_max - 1] is added to the bias of the forget
+        gate of each unit and subtracted from that of its input gate; None means not.
     delay, skip
         Of cell "skip": how many steps back its connection reaches, and its strength.
 
@@ -311,6 +316,7 @@ class RNN(_Model):
     slope: float = 0.01
     leak: float = 0.5
     forget_bias: float = 0.0
+    chrono: float | None = None
     delay: int = 2
     skip: float = 1.0
     norm: str | None = None
@@ -341,6 +347,8 @@ class RNN(_Model):
         self._set("delay", whole("RNN", "delay", self.delay))
         for name in ("leak", "forget_bias", "skip"):
             self._set(name, real("RNN", name, getattr(self, name), least=None))
+        if self.chrono is not None:
+            self._check_chrono()
         plain = self.cell == "vanilla" and not (self.norm and self.norm_placement == "post")
         if self.loss == "cross_entropy" and not (plain and self.activation == "sigmoid"):
             raise ValueError(
@@ -348,6 +356,15 @@ class RNN(_Model):
                 f"activation='sigmoid'), got cell={self.cell!r}, activation={self.activation!r}"
             )
         check_init(self)
+
+    def _check_chrono(self) -> None:
+        self._set("chrono", real("RNN", "chrono", self.chrono, least=2.0))
+        if "chrono" not in cells[self.cell].fields:
+            takers = [name for name, cell in cells.items() if "chrono" in cell.fields]
+            raise ValueError(
+                f"RNN(chrono={self.chrono!r}): cell={self.cell!r} does not take chrono, which "
+                f"belongs to {takers}"
+            )
 
     @property
     def alpha(self) -> float:

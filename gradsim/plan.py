@@ -88,7 +88,8 @@ def structure(model: Model) -> tuple:
     if isinstance(model, RNN):
         inputs = model.input_width if model.sigma_u > 0 else 0
         memory = cells[model.cell].memory
-        return ("RNN", model.width, inputs, model.tied, table_of(model), weights, memory)
+        gates = model.tied, table_of(model), memory, model.chrono
+        return ("RNN", model.width, inputs, *gates, weights)
     return ("MLP", model.width, *model.ends, table_of(model), weights)
 
 
@@ -98,7 +99,8 @@ def forward_key(model: Model) -> tuple:
     key += tuple(getattr(model, name) for name in PARAMETERS)
     if isinstance(model, RNN):
         key += (model.sigma_u, model.initial_state)
-    return (*key, *table_of(model).numbers(model))
+    table = table_of(model)
+    return (*key, *table.numbers(model), *(m.constant(model) for m in table.matrices))
 
 
 def build(

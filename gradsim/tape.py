@@ -32,14 +32,13 @@ class Field:
     """A number of the model in a cell's arithmetic: one value per condition."""
 
     of: Callable[[Any], float]
-    in_bias: bool = False  # part of the biases of a network whose arrays are given
 
-    def value(self, model: Any, given: bool = False) -> float:
+    def value(self, model: Any) -> float:
         """The number for one model."""
-        return 0.0 if given and self.in_bias else float(self.of(model))
+        return float(self.of(model))
 
     def _with(self, function: Callable[[float], float]) -> "Field":
-        return Field(lambda model: function(self.of(model)), self.in_bias)
+        return Field(lambda model: function(self.of(model)))
 
     def __neg__(self) -> "Field":
         """Negative."""
@@ -63,7 +62,8 @@ Constant = float | Field
 class Map:
     """An affine map of a cell: name, and which of W, U and b it has.
 
-    ``gradient`` says whether its pre-activation counts in delta.
+    ``gradient`` says whether its pre-activation counts in delta.  To b are added the model's field
+    ``shift`` and, times ``chrono``, its chrono biases.
     """
 
     name: str
@@ -71,6 +71,12 @@ class Map:
     inputs: bool = True
     bias: bool = True
     gradient: bool = True
+    shift: str = ""
+    chrono: int = 0
+
+    def constant(self, model: Any) -> float:
+        """What is added to every bias."""
+        return float(getattr(model, self.shift)) if self.shift else 0.0
 
     @property
     def flags(self) -> int:
@@ -107,6 +113,8 @@ class Table:
         Number of activations and of normalisations.
     below
         Whether each value has the width of the layer below.
+    fields
+        Fields of the model that the cell reads.
     """
 
     ops: tuple[tuple[int, ...], ...]
@@ -118,27 +126,17 @@ class Table:
     maps: int
     norms: int
     below: tuple[bool, ...]
+    fields: tuple[str, ...]
 
     @property
     def lead(self) -> int:
         """Operations before the first affine map: an output layer runs them too."""
         return [row[0] for row in self.ops].index(ops.LINEAR)
 
-    def numbers(self, model: Any, given: bool = False) -> tuple[float, ...]:
-        """Scales and shifts, in turn, for one model; 0 for what ``given`` biases hold already."""
+    def numbers(self, model: Any) -> tuple[float, ...]:
+        """Scales and shifts, in turn, for one model."""
         flat = [number for pair in self.constants for number in pair]
-        return tuple(n.value(model, given) if isinstance(n, Field) else n for n in flat)
-
-    @property
-    def bias_shifts(self) -> dict[int, Field]:
-        """Numbers of the model that are part of the bias of an affine map, by map."""
-        made = {row[3]: row[4] for row in self.ops if row[0] == ops.LINEAR}
-        shifts = {}
-        for code, x, _, _, constant, *_ in self.ops:
-            shift = self.constants[constant][1] if code == ops.AFFINE else 0.0
-            if isinstance(shift, Field) and shift.in_bias:
-                shifts[made[x]] = shift
-        return shifts
+        return tuple(n.value(model) if isinstance(n, Field) else n for n in flat)
 
     @property
     def mixes_widths(self) -> bool:
@@ -205,7 +203,7 @@ class Recorder:
         self.constants: list[tuple[Constant, Constant]] = []
         self.matrices: list[Map] = []
         self.maps = self.norms = 0
-        self.below = [True] * states
+        self.below, self.fields = [True] * states, list[str]()
         self._norm, self._placement = norm, placement
 
     @property
@@ -233,11 +231,12 @@ class Recorder:
         self.below.append(all(sides) and (code != ops.LINEAR or not self.matrices[aux].weights))
         return Value(self, self.values - 1)
 
-    def linear(self, x: Value, name: str | None = None, **parts: bool) -> Value:
+    def linear(self, x: Value, name: str | None = None, **parts: Any) -> Value:
         """W x + U x_t + b with matrices of its own, x_t being the input of an RNN's step.
 
         ``name`` chooses the random numbers (the keys of `MATRICES`); ``parts`` leaves out
-        ``inputs`` (U x_t), ``bias`` (b), or its ``gradient`` from delta.
+        ``inputs`` (U x_t), ``bias`` (b), or its ``gradient`` from delta, and adds to b: ``shift``
+        names a field of the model, and ``chrono`` is the sign of its chrono biases.
         """
         taken = [m.name for m in self.matrices]
         free = [n for n in (UNNAMED if name is None else MATRICES) if n not in taken]
@@ -248,7 +247,9 @@ class Recorder:
             )
         if name is not None and name not in free:
             raise ValueError(f"t.linear(name={name!r}): name must be one of {free}")
-        self.matrices.append(Map(name or free[0], **parts))
+        made = Map(name or free[0], **parts)
+        self.matrices.append(made)
+        self.fields += [made.shift] * bool(made.shift) + ["chrono"] * bool(made.chrono)
         return self.record(ops.LINEAR, x, aux=len(self.matrices) - 1)
 
     def drive(self, x: Value, name: str) -> Value:
@@ -266,11 +267,13 @@ class Recorder:
     @property
     def alpha(self) -> Field:
         """Scale of a residual branch."""
+        self.fields.append("residual_scale")
         return Field(lambda model: model.alpha)
 
-    def field(self, name: str, in_bias: bool = False) -> Field:
+    def field(self, name: str) -> Field:
         """A number of the model: its field of that name."""
-        return Field(lambda model: float(getattr(model, name)), in_bias)
+        self.fields.append(name)
+        return Field(lambda model: float(getattr(model, name)))
 
     def map(self, phi: str, x: Value) -> Value:
         """phi(x), with the model's activation or one of the registry by name."""
@@ -333,6 +336,7 @@ def trace(
         maps=recorder.maps,
         norms=recorder.norms,
         below=tuple(recorder.below),
+        fields=tuple(dict.fromkeys(recorder.fields)),
     )
 
 

@@ -1,5 +1,6 @@
 """Memory of a worker and of a chunk's results: allocated once, described to the engine."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +67,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "kept": (kept * b_count, widest),
         "drive": (1, b_count * widest if n_in else 0),
         "push": (1, b_count * widest),
+        "chrono": (maps, widest),
         "scratch": (1, widest_in),
         "norm": (norms, max(rows, conditions * widest)),
         "norm_e": (norms, max(rows, conditions)),
@@ -111,6 +113,12 @@ def results_bytes(item: "Pass") -> int:
     return 8 * (7 * entries * (p["layers"] + 2) + 6 * p["conditions"] * p["layers"])
 
 
+@cache
+def _ready(real: np.dtype) -> None:
+    """Make the engine ready for a dtype: to ask it again takes longer than a small network."""
+    load_units(CONTEXT, real)
+
+
 class Worker:
     """One worker's memory and the record that describes it to the engine.
 
@@ -123,7 +131,7 @@ class Worker:
     """
 
     def __init__(self, item: "Pass", stop: np.ndarray) -> None:
-        load_units(CONTEXT, item.real)
+        _ready(item.real)
         self._item = item
         self._like = item.real.type(0)
         self._record: Any = np.zeros(1, CONTEXT).view(np.recarray)[0]

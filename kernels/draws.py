@@ -1,11 +1,14 @@
 """The random numbers of one network that are not weights: inputs, targets, v, h_0, biases."""
 
+import math
+
 import numpy as np
 
 from . import random
 from ._jit import jit, unit
 from .norms import row_square
 from .program import MADE, address, block, floats, ints, reals, view
+from .vecmath import log1p
 
 # Streams: fixed numbers by parameter name, never by order of recording.
 STREAMS = {
@@ -13,9 +16,10 @@ STREAMS = {
 }  # fmt: skip
 for _k, _gate in enumerate("ifgorzn"):
     STREAMS |= {f"{part}_{_gate}": 11 + 3 * _k + q for q, part in enumerate("WUb")}
-STREAMS["b_hn"] = 32
+STREAMS |= {"b_hn": 32, "chrono": 33}
 GIVEN, NORMAL, CLASS, BERNOULLI, VECTOR = range(5)  # kinds of targets; VECTOR: v of v . a
 _X, _Y, _V, _H0 = STREAMS["x"], STREAMS["y"], STREAMS["v"], STREAMS["h0"]
+_CHRONO, _HALF_WIDTH = STREAMS["chrono"], 1 / math.sqrt(12)
 
 
 @unit(double=True)
@@ -28,13 +32,29 @@ def fill(x, like, at, count, distribution, start, layer, stream, key, seed):
 @jit
 def draw_bias(x, like, m, layer, key, seed):
     """Biases of affine map m at sigma_b = 1, unless they are given or nowhere used."""
-    if x.biased and not x.given and ints(x.streams)[m, 2] >= 0:
-        count, at = ints(x.layer)[MADE, max(layer, 1)], address(x.bias, like, m * x.widest)
-        stream = ints(x.streams)[m, 2]
-        fill(x, like, at, count, x.bias_distribution, 0, layer, stream, key, seed)
+    stream, count = ints(x.streams)[m, 2], ints(x.layer)[MADE, max(layer, 1)]
+    if x.given or stream < 0:
+        return
+    if floats(x.chrono_span)[m, 0] != 0.0:
+        _draw_chrono(x, m, count, layer, key, seed)
+    if x.biased:
+        at = address(x.bias, like, m * x.widest)
+        fill(x, like, at, count, ints(x.bias_kind)[m, 0], 0, layer, stream, key, seed)
         bias, scale = view(at, like, 1, count), floats(x.bias_scale)[m, max(layer, 1)]
         for i in range(count):
             bias[0, i] *= bias.dtype.type(scale)
+
+
+@jit
+def _draw_chrono(x, m, count, layer, key, seed):
+    """Gate biases log U[1, T_max - 1], or their negatives (Tallec and Ollivier 2018, eq. 16)."""
+    signed, double = floats(x.chrono_span)[m, 0], np.float64(0)
+    span, sign = abs(signed), 1.0 if signed > 0.0 else -1.0
+    at = address(x.chrono, double, m * x.widest)
+    fill(x, double, at, count, random.UNIFORM, 0, layer, _CHRONO, key, seed)
+    chrono = view(at, double, 1, count)
+    for i in range(count):
+        chrono[0, i] = sign * log1p(span * (0.5 + _HALF_WIDTH * chrono[0, i]))
 
 
 @unit

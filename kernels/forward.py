@@ -6,6 +6,7 @@ from . import ops
 from ._jit import jit, unit
 from .activations import largest_bits
 from .draws import draw_bias
+from .floats import fma
 from .heads import run_heads
 from .measure import EXTRA
 from .normalize import normalize
@@ -211,6 +212,7 @@ def _set_push(x, like, op, c, layer, push, e_push):
             for i in range(push.shape[1]):
                 push[0, i] = real(bias) * standard[0, i]
         e_push[0] = bias_e
+        _add_shift(x, m, c, push, 0, e_push)
         return
     drive, drive_e = floats(x.condition_f)[DRIVE, c], ints(x.condition)[DRIVE_E, c]
     fed = block(x.drive, like, 0, x.examples, push.shape[1])
@@ -221,6 +223,23 @@ def _set_push(x, like, op, c, layer, push, e_push):
         factor = real(drive * power(drive_e + ints(x.x_e)[layer - 1, b] - top, drive))
         for i in range(push.shape[1]):
             push[b, i] = constant * standard[0, i] + factor * fed[b, i]
+        _add_shift(x, m, c, push, b, e_push)
+
+
+@jit
+def _add_shift(x, m, c, push, b, e_push):
+    """Add to row b of the push what biases hold beside their draws: a number, and chrono biases."""
+    shift, shift_e = floats(x.shift)[m, c], ints(x.shift_e)[m, c]
+    span, old_e, real = floats(x.chrono_span)[m, 0], e_push[b], push.dtype.type
+    if shift == 0.0 and span == 0.0:
+        return
+    top = max(old_e, shift_e, 0) if span != 0.0 else max(old_e, shift_e)
+    old, chrono = power(old_e - top, real(0)), floats(x.chrono)[m]
+    shift, unit = shift * power(shift_e - top, shift), power(-top, shift) if span != 0.0 else 0.0
+    for i in range(push.shape[1]):
+        rest = real(0) if old_e == EMPTY else push[b, i] * old  # an empty row is not written
+        push[b, i] = rest + real(fma(unit, chrono[i], shift))
+    e_push[b] = top
 
 
 @jit

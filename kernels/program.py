@@ -31,7 +31,7 @@ SCALARS = (
     "made",  # recurrent (of an MLP: all) weights are put in memory before the run
     "stored",  # the weights of all layers fit
     "biased",  # any condition has a bias
-    "distribution", "bias_distribution",  # see random.NORMAL ...
+    "distribution",  # of weights, see random.NORMAL ...
     "each",  # every example is a result of its own
     "gradient", "signal",  # what is measured
     "totals",  # the gradient of all weights of an RNN over its steps
@@ -55,6 +55,8 @@ INTS = {
     "weight_address": "map; L + 1",
     "input_address": "map; L + 1",
     "streams": "map; streams of W, U, b",
+    "bias_kind": "map; 1: distribution of its biases",
+    "shift_e": "map; C",
     "condition": "see CODE ...; C",
     "scale_e": "map * C + c; L + 1",
     "head": "see SOURCE ...; H",
@@ -97,6 +99,9 @@ FLOATS = {
     "condition_f": "see SLOPE ...; C",
     "scale": "map * C + c; L + 1",
     "bias_scale": "map; L + 1: standard deviation of a bias at sigma_b = 1",
+    "shift": "map; C: what is added to all biases",
+    "chrono_span": "map; 1: T_max - 2 of its chrono biases with their sign, 0 without",
+    "chrono": "map; widest: chrono biases",
     "head_f": "see OUTPUT_SLOPE ...; H",
     "square": "line; C * B: squared norm of a value as mantissa * 4**square_e",
     "x_square": "step; B",

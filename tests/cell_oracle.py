@@ -1,7 +1,8 @@
 """Every cell once more in plain JAX, under autograd: the reference of what the engine records.
 
-Takes the arrays of a :class:`gradsim.Network` and nothing else of gradsim.  Each example has its
-own copy of every matrix, so that gradients of single examples and of their mean come from one run.
+Takes the arrays of :class:`gradsim.Network` and nothing else of gradsim.  Networks that differ in
+their arrays alone run together.  Each example of each network is a row with its own copy of every
+matrix, so that gradients of single examples and of their mean come from one run.
 """
 
 import jax
@@ -23,26 +24,32 @@ LAYOUT = {
             ("n", False, True, True, True)],
     "highway": [("W", *ALL), ("V", *ALL)],
 }  # fmt: skip
+USERS = {}  # cells of a user: name -> function(lin, h, phi)
 
 
-def _norm(model, z):
-    axis = 0 if model.norm == "batch" else -1
+def _norm(model, z, examples):
+    if model.norm == "batch":
+        return _normalised(model, z.reshape(-1, examples, z.shape[1]), 1).reshape(z.shape)
+    return _normalised(model, z, -1)
+
+
+def _normalised(model, z, axis):
     mean = jnp.mean(z, axis=axis, keepdims=True)
     variance = jnp.mean((z - mean) ** 2, axis=axis, keepdims=True)
     return (z - mean) / jnp.sqrt(variance + model.norm_eps)
 
 
-def step(model, lin, states, depth):
+def step(model, lin, states, depth, examples):
     """Next states of a cell; ``lin(name, h)`` is one of its affine maps."""
 
     def phi(z):
         return activate(model.activation, z, model.slope)
 
     def pre(z):
-        return _norm(model, z) if model.norm and model.norm_placement == "pre" else z
+        return _norm(model, z, examples) if model.norm and model.norm_placement == "pre" else z
 
     def post(z):
-        return _norm(model, z) if model.norm and model.norm_placement == "post" else z
+        return _norm(model, z, examples) if model.norm and model.norm_placement == "post" else z
 
     def sigmoid(z):
         return 1 / (1 + jnp.exp(-z))
@@ -71,71 +78,86 @@ def step(model, lin, states, depth):
         r, z = sigmoid(pre(lin("r", h))), sigmoid(pre(lin("z", h)))
         n = phi(pre(lin("n", r * lin("hn", h))))
         return [(1 - z) * n + z * h]
-    assert kind == "highway"
-    gate = sigmoid(lin("W", h))
-    return [gate * h + (1 - gate) * phi(lin("V", h))]
+    if kind == "highway":
+        gate = sigmoid(lin("W", h))
+        return [gate * h + (1 - gate) * phi(lin("V", h))]
+    return [USERS[kind](lin, h, phi)]
 
 
-def output(model, lin, h):
+def output(model, lin, h, examples):
     """Pre-activation of an MLP's output layer: what leads to the first affine map, and the map."""
     if model.cell == "residual_pre":
-        h = _norm(model, h) if model.norm and model.norm_placement == "pre" else h
+        h = _norm(model, h, examples) if model.norm and model.norm_placement == "pre" else h
         h = activate(model.activation, h, model.slope)
-        h = _norm(model, h) if model.norm and model.norm_placement == "post" else h
+        h = _norm(model, h, examples) if model.norm and model.norm_placement == "post" else h
     return lin("W", h)
 
 
 def _split(stacked, names):
-    return dict(zip(names, np.split(np.asarray(stacked), len(names)))) if names else {}
+    """Arrays (row, ...) of each map, from those of all maps stacked."""
+    return dict(zip(names, np.split(stacked, len(names), axis=1))) if names else {}
 
 
-def parameters(net):
+def parameters(nets):
     """One dict a layer or step: {"W": {map: array}, "U": ..., "b": ...}, and the maps."""
-    model, depth = net.model, net.model.depth
+    model, depth = nets[0].model, nets[0].model.depth
     maps = LAYOUT.get(model.cell, [("W", *ALL)])
-    layers = []
-    recurrent = isinstance(model, gs.RNN)
+    recurrent, layers = isinstance(model, gs.RNN), []
+
+    def rows(arrays):
+        return np.concatenate([np.stack([a] * len(n.targets)) for a, n in zip(arrays, nets)])
+
     for t in range(depth):
         here = maps if recurrent or t < depth - 1 else maps[:1]
         at = 0 if recurrent and model.tied else t
-        drives = net.input_weights
-        if drives is not None:
-            drives = _split(drives if model.tied else drives[at], [m[0] for m in here if m[2]])
+        drives = [n.input_weights if model.tied else n.input_weights[at] for n in nets
+                  if n.input_weights is not None]  # fmt: skip
         layers.append({
-            "W": _split(net.weights[at], [m[0] for m in here if m[1]]),
-            "U": drives or {},
-            "b": _split(net.biases[at], [m[0] for m in here if m[3]]),
+            "W": _split(rows([n.weights[at] for n in nets]), [m[0] for m in here if m[1]]),
+            "U": _split(rows(drives), [m[0] for m in here if m[2]]) if drives else {},
+            "b": _split(rows([n.biases[at] for n in nets]), [m[0] for m in here if m[3]]),
         })  # fmt: skip
     return layers, maps
 
 
-def run(net):
-    """Cost (example,) and all gradients of a network, every example with copies of its own."""
-    model, depth = net.model, net.model.depth
+def _joined(nets, name):
+    """Inputs or targets of all networks, a row each."""
+    arrays = [getattr(n, name) for n in nets]
+    return None if arrays[0] is None else np.concatenate(arrays)
+
+
+def _start(nets):
+    """What the first layer or step reads (row, unit)."""
+    if not isinstance(nets[0].model, gs.RNN):
+        return _joined(nets, "inputs")
+    states = [(np.atleast_2d(n.initial_state), len(n.targets)) for n in nets]
+    return np.concatenate([np.broadcast_to(h, (count, h.shape[1])) for h, count in states])
+
+
+def run(nets):
+    """Cost (row,) and all gradients of networks, every example with copies of its own."""
+    model, depth = nets[0].model, nets[0].model.depth
     recurrent = isinstance(model, gs.RNN)
-    layers, maps = parameters(net)
+    layers, maps = parameters(nets)
     counted = {m[0] for m in maps if m[4]}
-    count = len(net.targets)
-    start = np.atleast_2d(net.initial_state) if recurrent else net.inputs
-    start = np.broadcast_to(start, (count, start.shape[1]))
+    start, targets, x = _start(nets), _joined(nets, "targets"), _joined(nets, "inputs")
+    count, examples = len(targets), len(nets[0].targets)
     units = [model.width] * depth if recurrent else list(model.widths[1:])
     extra = {"lstm": 1, "skip": getattr(model, "delay", 1) - 1}.get(model.cell, 0)
     names = [list(dict.fromkeys([*layer["W"], *layer["b"]])) for layer in layers]
     free = {
         "z": [{k: np.zeros((count, units[t])) for k in names[t]} for t in range(depth)],
-        "W": [{k: np.zeros((count, *w.shape)) for k, w in layer["W"].items()} for layer in layers],
-        "U": [{k: np.zeros((count, *w.shape)) for k, w in layer["U"].items()} for layer in layers],
-        "h": [np.zeros((count, n)) for n in (start.shape[1], *units)],
-        "c": [np.zeros((count, n)) for n in (start.shape[1], *units)],
-        "x": np.zeros(0) if net.inputs is None or not recurrent else np.array(net.inputs),
+        "W": [layer["W"] for layer in layers],
+        "U": [layer["U"] for layer in layers],
+        "h": [start, *(np.zeros((count, n)) for n in units)],
+        "c": [np.zeros((count, start.shape[1])) for _ in range(depth + 1)] if extra else [],
+        "x": x if recurrent and x is not None else np.zeros(0),
     }
-    tied = recurrent and model.tied
-    free["shared"] = {p: {k: np.zeros(w.shape) for k, w in layers[0][p].items()} for p in "WU"}
 
     def total(free):
-        states = [start + free["h"][0], *[jnp.zeros((count, start.shape[1]))] * extra]
+        states = [free["h"][0], *[jnp.zeros((count, start.shape[1]))] * extra]
         if model.cell == "lstm":
-            states[1] = states[1] + free["c"][0]
+            states[1] = free["c"][0]
         cost = jnp.zeros(count)
         for t in range(depth):
             layer = layers[t]
@@ -145,27 +167,24 @@ def run(net):
                 z = z + h if name not in layer["W"] else z
                 for p, v in (("W", h), ("U", free["x"][:, t] if len(free["x"]) else None)):
                     if name in layer[p]:
-                        w = layer[p][name] + free[p][t][name]
-                        w = w + free["shared"][p][name] if tied else w
-                        z = z + jnp.einsum("bij,bj->bi", w, v)
+                        z = z + jnp.sum(free[p][t][name] * v[:, None, :], axis=2)
                 return z + layer["b"].get(name, 0.0)
 
             if not recurrent and t == depth - 1:
-                z = output(model, lin, states[0])
+                z = output(model, lin, states[0], examples)
                 a = activate(model.last_activation, z, model.slope) + free["h"][t + 1]
-                return jnp.sum(cost + cost_terms(model, z, a, net.targets).sum(1)), (cost, z, a)
-            states = step(model, lin, states, depth)
+                cost = cost_terms(model, z, a, targets).sum(1)
+                return jnp.sum(cost), cost
+            states = step(model, lin, states, depth, examples)
             states[0] = states[0] + free["h"][t + 1]
             if model.cell == "lstm":
                 states[1] = states[1] + free["c"][t + 1]
             if recurrent and (model.loss_at == "all" or t == depth - 1):
-                y = net.targets[:, t] if net.targets.ndim == 3 else net.targets
+                y = targets[:, t] if targets.ndim == 3 else targets
                 cost = cost + cost_terms(model, None, states[0], y).sum(1)
-        return jnp.sum(cost), (cost, None, None)
+        return jnp.sum(cost), cost
 
-    (_, (cost, z, a)), grad = jax.value_and_grad(total, has_aux=True)(free)
-    if not recurrent:
-        cost = cost_terms(model, z, a, net.targets).sum(1)
+    (_, cost), grad = jax.value_and_grad(total, has_aux=True)(free)
     return np.asarray(cost), jax.tree.map(np.asarray, grad), counted
 
 
@@ -180,9 +199,21 @@ def log10(values):
         return np.log10(values)
 
 
-def variables(net, each=False):
-    """Variables of the measurement gradient, ([example,] layer) as simulate gives them."""
-    cost, grad, counted = run(net)
+def variables(nets):
+    """Variables of the measurement gradient of each network: of its mean cost, and of each example.
+
+    Pairs of dicts with entries ([example,] layer) as simulate gives them.
+    """
+    cost, grad, counted = run(nets)
+    grad["c"] = grad["c"] or grad["h"]  # measured where there is a memory alone
+    examples = len(nets[0].targets)
+    for i, net in enumerate(nets):
+        rows = slice(i * examples, (i + 1) * examples)
+        own = jax.tree.map(lambda array, rows=rows: array[rows], grad)
+        yield tuple(_variables(net, cost[rows], own, counted, each) for each in (False, True))
+
+
+def _variables(net, cost, grad, counted, each):
     model, recurrent = net.model, isinstance(net.model, gs.RNN)
 
     def mean(parts):

@@ -26,7 +26,13 @@ from gradsim.eager import Eager
 from gradsim.examples import Inputs
 from gradsim.kernels import ops
 from gradsim.kernels._jit import load_units
-from gradsim.kernels.norms import EMPTY
+from gradsim.kernels.normalize import (
+    batch_norm_rows,
+    batch_norm_vjp,
+    layer_norm_row,
+    layer_norm_vjp,
+)
+from gradsim.kernels.norms import EMPTY, add_row
 from gradsim.kernels.program import CONTEXT
 from gradsim.tape import MATRICES, PHI, Recorder, Value, trace
 
@@ -514,10 +520,12 @@ FORWARD, BACKWARD = 3, len(SOURCE)
 ROUNDING = {np.float32: 1e-6, np.float64: 1e-14}
 LARGEST = 30  # binary exponents, so that plain numbers hold every result in float32 too
 exponents = st.lists(st.integers(-LARGEST, LARGEST), min_size=BACKWARD, max_size=BACKWARD)
-adjoint = given(
-    dtype=st.sampled_from([np.float32, np.float64]), seed=st.integers(0, 2**32), ex=exponents,
-    ey=exponents, eo=exponents,
-)  # fmt: skip
+ADJOINT = {
+    "dtype": st.sampled_from([np.float32, np.float64]), "seed": st.integers(0, 2**32),
+    "ex": exponents, "ey": exponents, "eo": exponents,
+}  # fmt: skip
+adjoint = given(**ADJOINT)
+normal_adjoint = given(eps=st.sampled_from([0.0, 1e-5, 1.0]), **ADJOINT)
 few = settings(max_examples=40, deadline=None)
 
 
@@ -681,6 +689,71 @@ def test_adjoint__of_an_affine_map(dtype, seed, ex, ey, eo):
             ei[k] = ops.scale_row_vjp(back, ci, k, scale, g.e[k] + e, ei[k], accumulate, tmp)
 
     assert_adjoint(rule, g, v, forward(False), rng, dtype)
+
+
+def normalised(x, eps, axis):
+    """Complex numbers less their mean, over their root mean square deviation."""
+    y = x - x.mean(axis=axis, keepdims=True)
+    return y / np.sqrt((y * y).mean(axis=axis, keepdims=True) + eps)
+
+
+def along(x, v, eps, axis):
+    """Normalised x, and its derivative along v: v is scaled so that no part of a step is lost."""
+    size = np.max(np.abs(v))
+    moved = normalised(x + 1j * STEP * (v / size), eps, axis)
+    return moved.real, moved.imag / STEP * size
+
+
+@few
+@normal_adjoint
+def test_adjoint__of_layer_norm(dtype, seed, ex, ey, eo, eps):
+    rng = np.random.default_rng(seed)
+    x, v = Scaled(rng, dtype, FORWARD, ey), Scaled(rng, dtype, FORWARD, ex)
+    g, y = Scaled(rng, dtype, BACKWARD, eo), Scaled(rng, dtype, FORWARD, [0] * FORWARD)
+    scale, shift = np.empty(FORWARD), np.empty(FORWARD, np.int64)
+    for r in range(FORWARD):
+        y.e[r], scale[r], shift[r] = layer_norm_row(x.x, r, x.e[r], eps, y.x)
+    rows = [along(x.true[r], v.true[r], eps, -1) for r in range(FORWARD)]
+    wanted, jv = (np.stack(part) for part in zip(*rows))
+    assert_close(y.true, wanted, wanted, dtype)
+
+    def rule(ci, ei, accumulate, tmp):
+        for k, r in enumerate(SOURCE):
+            layer_norm_vjp(y.x, y.e[r], r, g.x, k, g.e[k], scale[r], tmp)
+            old = ei[k] if accumulate else EMPTY
+            ei[k] = add_row(ci, k, old, tmp, 0, g.e[k] + shift[r])
+
+    assert_adjoint(rule, g, v, jv, rng, dtype)
+
+
+@few
+@normal_adjoint
+def test_adjoint__of_batch_norm(dtype, seed, ex, ey, eo, eps):
+    """<g, J v> = <J^T g, v> over the batch; rows of the batch differ by far in their size."""
+    rng = np.random.default_rng(seed)
+    x, v = Scaled(rng, dtype, BACKWARD, ey), Scaled(rng, dtype, BACKWARD, ex)
+    g, y = Scaled(rng, dtype, BACKWARD, eo), Scaled(rng, dtype, BACKWARD, [0] * BACKWARD)
+    scale, work = np.empty(UNITS), np.empty((3, UNITS))
+    shift = batch_norm_rows(x.x, x.e, 0, BACKWARD, eps, y.x, y.e, scale, work[0])
+    wanted, jv = along(x.true, v.true, eps, 0)
+    assert_close(y.true, wanted, np.ones_like(wanted), dtype)
+
+    def rule(out, accumulate):
+        batch_norm_vjp(
+            y.x, y.e, 0, g.x, g.e, 0, BACKWARD, scale, shift, out.x, out.e, accumulate,
+            work[1], work[2], np.empty((1, UNITS), dtype),
+        )  # fmt: skip
+
+    new, old = (Scaled(rng, dtype, BACKWARD, [0] * BACKWARD) for _ in range(2))
+    before, new.x[:] = old.true, np.nan  # what is written must not be read
+    rule(new, 0)
+    left, right = g.true * jv, new.true * v.true
+    size = max(np.abs(left).sum(), np.abs(right).sum())
+    # Both sides multiply numbers that cancel: J^T g is orthogonal to 1 and to y in every unit.
+    spread = np.abs(g.true).max() * np.abs(v.true).max() / np.sqrt(x.true.var(0).min() + eps)
+    assert abs(left.sum() - right.sum()) <= ROUNDING[dtype] * (size + BACKWARD * spread)
+    rule(old, 1)
+    assert_close(old.true, before + new.true, np.abs(before) + np.abs(new.true), dtype)
 
 
 # Plain Python -----------------------------------------------------------------------------------

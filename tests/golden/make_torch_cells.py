@@ -21,13 +21,14 @@ def chain():
     layers = nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 2)
     net = nn.Sequential(*layers).double()
     data = {"inputs": normal(EXAMPLES, 4).requires_grad_(), "targets": normal(EXAMPLES, 2)}
-    cost = 0.5 * (data["targets"] - net(data["inputs"])).square().sum(1)
-    return net, data, cost
+    outputs = net(data["inputs"])
+    cost = 0.5 * (data["targets"] - outputs).square().sum(1)
+    return net, data, outputs, cost
 
 
-def recurrent(kind, loss_at):
+def recurrent(kind, loss_at, **options):
     """A recurrent layer under the prefix "rnn.", cost on the last state or on all states."""
-    net = nn.ModuleDict({"rnn": kind(FEATURES, WIDTH, batch_first=True)}).double()
+    net = nn.ModuleDict({"rnn": kind(FEATURES, WIDTH, batch_first=True, **options)}).double()
     moves = (STEPS,) if loss_at == "all" else ()
     data = {
         "inputs": normal(EXAMPLES, STEPS, FEATURES).requires_grad_(),
@@ -39,17 +40,17 @@ def recurrent(kind, loss_at):
     states, _ = net["rnn"](data["inputs"], start)
     seen = states if moves else states[:, -1]
     cost = 0.5 * (data["targets"] - seen).square().reshape(EXAMPLES, -1).sum(1)
-    return net, data, cost
+    return net, data, states, cost
 
 
-def arrays(name, net, data, cost):
+def arrays(name, net, data, outputs, cost):
     """Everything of a network, with gradients of the mean cost over examples."""
     cost.mean().backward()
     out = {f"{name}/state/{key}": value for key, value in net.state_dict().items()}
     out |= {f"{name}/grad/{key}": value.grad for key, value in net.named_parameters()}
     out |= {f"{name}/data/{key}": value for key, value in data.items()}
     out |= {f"{name}/grad/{key}": value.grad for key, value in data.items() if value.requires_grad}
-    out[f"{name}/cost"] = cost
+    out |= {f"{name}/outputs": outputs, f"{name}/cost": cost}
     return {key: value.detach().numpy() for key, value in out.items()}
 
 
@@ -59,6 +60,11 @@ def main():
     for name, kind in (("rnn", nn.RNN), ("lstm", nn.LSTM), ("gru", nn.GRU)):
         for loss_at in ("last", "all"):
             out |= arrays(f"{name}_{loss_at}", *recurrent(kind, loss_at))
+    for kind in (nn.RNN, nn.GRU):
+        name = kind.__name__.lower()
+        out |= arrays(f"{name}_without_bias", *recurrent(kind, "all", bias=False))
+    for loss_at in ("last", "all"):
+        out |= arrays(f"relu_{loss_at}", *recurrent(nn.RNN, loss_at, nonlinearity="relu"))
     out["torch"] = np.array(torch.__version__.split("+")[0])
     np.savez_compressed(Path(__file__).with_name("torch_cells.npz"), **out)
 
