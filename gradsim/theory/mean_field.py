@@ -86,7 +86,7 @@ def mean_field(model: Any) -> xr.Dataset:
     0.067196
     """
     _cells.check_cell(model)
-    sigma_w, sigma_b, slope = gain(model), _biases(model)[-1], model.slope
+    sigma_w, sigma_b, slope = gain(model), layer_biases(model)[-1], model.slope
     if model.cell in _cells.RESIDUAL or model.norm is not None:
         values = _other_limits(model, sigma_w, sigma_b)
     else:
@@ -158,7 +158,7 @@ def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
     if getattr(model, "loss_at", "last") != "last":
         raise ValueError(f"profile needs a cost on the last state, got loss_at={model.loss_at!r}")
     first = _input_mean_square(model, x_norm)
-    q, chi = _cells.propagate(model, _layer_sigmas(model), _biases(model), first)
+    q, chi = _cells.propagate(model, layer_sigmas(model), layer_biases(model), first)
     with np.errstate(divide="ignore"):
         decades = np.append(0.5 * np.log10(chi[::-1]), 0.0)
     growth = np.append(np.cumsum(decades[:-1])[::-1], 0.0)
@@ -166,21 +166,22 @@ def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
     return _dataset(model, "Mean-field profile", q=q, chi=chi, log10_delta_rms=growth)
 
 
-def _widths(model: Any) -> tuple[int, ...]:
+def layer_widths(model: Any) -> tuple[int, ...]:
+    """Units of the input and of every layer, or of the initial state and of every step."""
     return getattr(model, "widths", None) or (model.width,) * (model.depth + 1)
 
 
-def _biases(model: Any) -> list[float]:
+def layer_biases(model: Any) -> list[float]:
     """Return the spread of b, and of U x of an RNN, in each layer."""
-    return [bias_spread(model, n) for n in _widths(model)[:-1]]
+    return [bias_spread(model, n) for n in layer_widths(model)[:-1]]
 
 
-def _layer_sigmas(model: Any) -> list[float]:
+def layer_sigmas(model: Any) -> list[float]:
     """Return the standard deviation of a weight times sqrt(fan_in) in each layer."""
     init = initializers[model.init]
     return [
         gain(model, m) * init.std(m, n, model.fan) / init.std(m, m, model.fan)
-        for m, n in pairwise(_widths(model))
+        for m, n in pairwise(layer_widths(model))
     ]
 
 
