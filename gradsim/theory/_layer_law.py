@@ -7,12 +7,12 @@ Binomial(n, 1/2) units on the right side. R and F are independent, and so are th
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 _FAR = 90.0  # logits of B beyond which less than 1e-19 is left
 _SMALLEST = 1e-22  # probabilities that are dropped
@@ -108,7 +108,7 @@ def cumulants(slopes: Slopes, n: int) -> Cumulants:
     return law.plus(Cumulants(*radius))
 
 
-def characteristic(slopes: Slopes, n: int, w: Array) -> NDArray[np.complex128]:
+def characteristic(slopes: Slopes, n: int, w: Array) -> Array:
     """E exp(i w ln(R F)) given F > 0, for each w."""
     from scipy.special import loggamma  # slow to import
 
@@ -154,7 +154,7 @@ def quantiles(slopes: Slopes, widths: list[int], shifts: Array, levels: Array) -
     return np.array(found)
 
 
-def _invert(w: Array, values: NDArray[np.complex128], law: Cumulants, levels: Array) -> Array:
+def _invert(w: Array, values: Array, law: Cumulants, levels: Array) -> Array:
     """Quantiles (level,) of a law from its characteristic function at half-odd multiples."""
     from scipy.optimize import brentq  # slow to import
 

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gradsim._init_scales import gain
+from gradsim._init_scales import input_std
 from gradsim.activations import activations
 from gradsim.initializers import initializers
 from gradsim.theory import _cells, _layer_law
+from gradsim.theory._fluctuations import local
+from gradsim.theory._fluctuations import walk as _walk
 from gradsim.theory._layer_law import Array, Cumulants, Slopes
 from gradsim.theory.mean_field import layer_biases, layer_sigmas, layer_widths, profile
-from gradsim.theory.random_walk import walk_coefficients
 
 LEVELS = (0.05, 0.5, 0.95)
 _RATIO = "norm(delta^l)^2 / norm(delta^L)^2"
@@ -39,7 +40,9 @@ _VARIABLES = {
 }
 
 
-def finite_width(model: Any, quantiles: Sequence[float] = LEVELS) -> xr.Dataset:
+def finite_width(
+    model: Any, quantiles: Sequence[float] = LEVELS, x_norm: float | None = None
+) -> xr.Dataset:
     """Predict the law of ln ||delta^l||^2 - ln ||delta^L||^2 over networks of finite widths.
 
     Exact for homogeneous activations (linear, relu, leaky_relu), Gaussian weights drawn anew in
@@ -48,8 +51,9 @@ def finite_width(model: Any, quantiles: Sequence[float] = LEVELS) -> xr.Dataset:
     Binomial(n_l, 1/2), for slopes r and s, independently of all other layers and of the input
     (which is not 0). Square orthogonal weights: the same with a point on a sphere.
 
-    Asymptotic otherwise (attribute `validity`): the mean-field profile with the random walk of
-    :func:`walk_coefficients`, whose logarithm is normal.
+    Asymptotic otherwise (attribute `validity`): the mean-field profile, with its fluctuations at
+    order 1/n along the path from the input, as :func:`walk_coefficients` has them deep inside; the
+    log is normal. They are derived here for a cost that is linear in the last pre-activation.
 
     Parameters
     ----------
@@ -57,6 +61,8 @@ def finite_width(model: Any, quantiles: Sequence[float] = LEVELS) -> xr.Dataset:
         An :class:`gradsim.MLP`, or an :class:`gradsim.RNN` with tied=False, with a plain cell.
     quantiles
         Levels of `log10_delta_quantile`, between 0 and 1; empty for none.
+    x_norm
+        As in :func:`profile`; it matters to no exact law. None: the norm varies over networks.
 
     Returns
     -------
@@ -93,7 +99,7 @@ def finite_width(model: Any, quantiles: Sequence[float] = LEVELS) -> xr.Dataset:
     _check(model)
     levels = _levels(quantiles)
     slopes = exact_slopes(model)
-    values = _asymptotic(model, levels) if slopes is None else _exact(model, slopes, levels)
+    values = _asymptotic(model, levels, x_norm) if slopes is None else _exact(model, slopes, levels)
     exact = slopes is not None and _is_linear_cost(model)
     return _dataset(model, levels, values, "exact" if exact else "asymptotic (order 1/n)")
 
@@ -140,7 +146,7 @@ def _levels(quantiles: Sequence[float]) -> Array:
 
 def _exact(model: Any, slopes: Slopes, levels: Array) -> dict[str, Any]:
     """Sums over the hidden layers from the output down; all arrays start at layer L."""
-    widths = layer_widths(model)[1:-1][::-1]
+    widths = list(layer_widths(model)[1:-1][::-1])
     grown = np.log(np.square(layer_sigmas(model)[1:][::-1]))
     shifts = np.cumsum(grown)
     total, sums = Cumulants(0.0, 0.0, 0.0, 0.0), [Cumulants(0.0, 0.0, 0.0, 0.0)]
@@ -196,16 +202,18 @@ def _quantiles(
     return np.concatenate((np.zeros((1, levels.size)), found)) / (2 * math.log(10))
 
 
-def _asymptotic(model: Any, levels: Array) -> dict[str, Any]:
-    """Mean-field profile and normal random walk."""
+def _asymptotic(model: Any, levels: Array, x_norm: float | None) -> dict[str, Any]:
+    """Mean-field profile and its normal fluctuations."""
     from scipy.special import ndtri  # slow to import
 
-    rms = 2 * math.log(10) * profile(model).log10_delta_rms.values[::-1]
-    bias = layer_biases(model)[-1]
-    walk = walk_coefficients(model.activation, gain(model), bias, slope=model.slope)
-    inverse = np.cumsum([0.0, *(1 / n for n in layer_widths(model)[1:-1][::-1])])
-    variance = walk.variance.item() * inverse
-    mean = rms + walk.drift.item() * inverse
+    path = profile(model, x_norm)
+    widths, sigmas = layer_widths(model), np.array(layer_sigmas(model))
+    places = [local(model.activation, q, model.slope) for q in path.q.values[:-1]]
+    drawn = x_norm is None and getattr(model, "initial_state", "gaussian") == "gaussian"
+    start = 2 * sigmas[0] ** 4 / widths[0] if drawn else 0.0  # of a chi^2 number of n_0
+    steps = _walk(places, path.q.values, sigmas[1:] ** 2, list(widths[1:-1]), start, _drives(model))
+    rms = 2 * math.log(10) * path.log10_delta_rms.values[::-1]
+    mean, variance = rms + steps.mean[::-1], steps.variance[::-1]
     values = {
         "mean_log": mean,
         "var_log": variance,
@@ -220,6 +228,14 @@ def _asymptotic(model: Any, levels: Array) -> dict[str, Any]:
         spread = np.sqrt(variance)[:, None] * ndtri(levels)
         values["quantile"] = (mean[:, None] + spread) / (2 * math.log(10))
     return values
+
+
+def _drives(model: Any) -> float:
+    """Variance that drawn inputs of an RNN add to the mean square of each step."""
+    if getattr(model, "sigma_u", 0.0) == 0:
+        return 0.0
+    n = model.input_width or model.width
+    return 2 * (input_std(model) ** 2 * n) ** 2 / n
 
 
 def _dataset(model: Any, levels: Array, values: dict[str, Any], validity: str) -> xr.Dataset:

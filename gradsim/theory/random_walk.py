@@ -2,15 +2,14 @@
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import xarray as xr
 
 from gradsim import _random_walk
 from gradsim.activations import activations
-from gradsim.theory._gaussian import gaussian_mean
+from gradsim.theory._fluctuations import Local, local
 from gradsim.theory._layer_law import Slopes
-from gradsim.theory._moments import limit_slopes, slope_square, square_growth, value_square
+from gradsim.theory._moments import limit_slopes
 from gradsim.theory.length_map import fixed_point
 
 
@@ -84,41 +83,27 @@ def _coefficients(name: str, sigma_w: float, sigma_b: float, slope: float) -> tu
         excess = 3 * slopes.flatness - 1
         return -excess / 2, excess, not entry.homogeneous
 
-    def mean(f: Any) -> float:
-        """E f(phi, phi', z / sqrt(q))."""
-        root = math.sqrt(q)
-        return gaussian_mean(
-            lambda z: f(entry.value(z, slope), entry.slope(z, slope), z / root), q, entry.kinks
-        )
-
-    w2 = sigma_w * sigma_w
-    value, steep = value_square(entry, q, slope), slope_square(entry, q, slope)
-    if steep == 0:
+    place = local(name, q, slope)
+    if place is None:
         return math.nan, math.nan, True
-    growth = w2 * square_growth(entry, q, slope)  # V'
-    bend = w2 * mean(lambda a, s, z: a * a * (z**4 - 6 * z * z + 3)) / (4 * q * q)  # V''
-    first = mean(lambda a, s, z: s * s * (z * z - 1)) / (2 * q) / steep  # (ln chi)'
-    second = mean(lambda a, s, z: s * s * (z**4 - 6 * z * z + 3)) / (4 * q * q) / steep - first**2
-    noise = w2 * w2 * (mean(lambda a, s, z: a**4) - value * value)
-    joint = mean(lambda a, s, z: a * a * s * s) / (value * steep)
-    flatness = mean(lambda a, s, z: s**4) / steep**2
+    w2, p = sigma_w * sigma_w, place
+    growth, drive = w2 * p.value_growth, w2 * p.value
+    noise = w2 * w2 * p.value_noise
     spread = noise / (1 - growth * growth)
-    reach = first / (1 - growth)  # all that one step of q does to ln chi, over all later layers
-    variance = 3 * flatness - 1 + 2 * reach * w2 * value * (joint - 1) + reach * reach * noise
-    drift = first * bend * spread / 2 / (1 - growth) + second * spread / 2 - (3 * flatness - 1) / 2
-    drift += joint * (_alignment(mean, q, value, steep, w2) / (w2 * value) - 1)
+    reach = p.steep_growth / (1 - growth)  # all that one step of q does to ln chi, over all layers
+    own = 3 * p.flatness - 1
+    variance = own + 2 * reach * drive * (p.joint - 1) + reach * reach * noise
+    drift = reach * w2 * p.value_bend * spread / 2 + p.steep_bend * spread / 2 - own / 2
+    drift += p.joint * (_alignment(p, q, w2) / drive - 1)
     return drift, variance, True
 
 
-def _alignment(mean: Any, q: float, value: float, steep: float, w2: float) -> float:
+def _alignment(p: Local, q: float, w2: float) -> float:
     """E (W a . delta)^2 / ||delta||^2 deep in a network; that of a random delta where none is."""
-    drive = w2 * value  # mean square of W a; the rest of z is bias
-    overlap = mean(lambda a, s, z: z * s * a) * math.sqrt(q)
-    noise = (mean(lambda a, s, z: (z * s) ** 2) * q - overlap**2 / value) / steep
-    part = drive / q
-    kept = (part * overlap / value) ** 2 / (w2 * steep)
-    fresh = part * part * noise + part * (q - drive)
-    return fresh / (1 - kept) if kept < 1 else drive
+    part = w2 * p.value / q  # W a is that part of z; the rest is bias
+    kept = (part * p.overlap) ** 2 / (w2 * p.steep)
+    fresh = part * part * p.spread + part * (1 - part) * q
+    return fresh / (1 - kept) if kept < 1 else w2 * p.value
 
 
 def random_walk_gain(activation: str, width: int, *, published: bool = False) -> float:
