@@ -140,11 +140,7 @@ def quantiles(slopes: Slopes, widths: list[int], shifts: Array, levels: Array) -
     if sums[-1].variance == 0:
         means = np.add(shifts, [s.mean for s in sums])[:, None]
         return np.where(levels > 0, means, -np.inf)
-    step = 2 * math.pi / (_PERIOD * math.sqrt(sums[-1].variance))
-    top = 1 / math.sqrt(sums[0].variance)
-    while abs(characteristic(slopes, widths[0], np.array([top]))[0]) > _DONE:
-        top *= 1.25
-    w = step * (np.arange(math.ceil(top / step)) + 0.5)
+    w = _frequencies(slopes, widths[0], sums[0].variance, sums[-1].variance)
     factors = {n: characteristic(slopes, n, w) for n in laws}
     product, found = np.ones(w.shape, np.complex128), []
     for n, law, shift, own in zip(widths, sums, shifts, levels):
@@ -152,6 +148,29 @@ def quantiles(slopes: Slopes, widths: list[int], shifts: Array, levels: Array) -
         kept = np.abs(product) > _DONE
         found.append(_invert(w[kept], product[kept], law, own) + shift)
     return np.array(found)
+
+
+def distribution(slopes: Slopes, widths: list[int], points: Array) -> Array:
+    """P(sum of ln(R F) over the layers <= point) for each point, Gaussian weights."""
+    total = Cumulants(0.0, 0.0, 0.0, 0.0)
+    for n in widths:
+        total = total.plus(cumulants(slopes, n))
+    w = _frequencies(slopes, widths[0], cumulants(slopes, widths[0]).variance, total.variance)
+    product = np.ones(w.shape, complex)
+    for n in set(widths):
+        product *= characteristic(slopes, n, w) ** widths.count(n)
+    coefficients = product * (2 * w[0] / w) / math.pi
+    found = 0.5 - np.imag(np.exp(-1j * np.outer(points, w)) @ coefficients)
+    return np.clip(found, 0.0, 1.0)
+
+
+def _frequencies(slopes: Slopes, n: int, first: float, last: float) -> Array:
+    """Half-odd multiples of a step, up to where the first layer's law has no more to say."""
+    step = 2 * math.pi / (_PERIOD * math.sqrt(last))
+    top = 1 / math.sqrt(first)
+    while abs(characteristic(slopes, n, np.array([top]))[0]) > _DONE:
+        top *= 1.25
+    return step * (np.arange(math.ceil(top / step)) + 0.5)
 
 
 def _invert(w: Array, values: Array, law: Cumulants, levels: Array) -> Array:
