@@ -89,3 +89,67 @@ def crossing(f: Callable[[float], float], start: float) -> float:
     if low == high:
         return low
     return float(brentq(f, low, 2 * low, xtol=1e-15 * low))  # type: ignore[arg-type]
+
+
+def pair_mean(
+    f: Callable[[Array], Array], q: float, eps: float, kinks: Sequence[float] = ()
+) -> tuple[float, float]:
+    """(E f(u1) f(u2), E f(u1)^2 - E f(u1) f(u2)) for u1, u2 ~ N(0, q) of correlation 1 - eps.
+
+    The two share sqrt(q c) Z for c = 1 - eps >= 0, so that the second number is the mean variance
+    of f given that share and does not cancel where eps is small. For c < 0 they share it with
+    opposite signs.
+    """
+    c = 1 - eps
+    common, own = q * abs(c), q * (eps if c >= 0 else 2 - eps)
+    weights, means, variances = given_shared(f, common, own, kinks)
+    if c >= 0:
+        return float(weights @ means**2), float(weights @ variances)
+    product = float(weights @ (means * means[::-1]))  # the nodes are symmetric about 0
+    return product, float(weights @ (variances + means**2)) - product
+
+
+def given_shared(
+    f: Callable[[Array], Array], shared: float, own: float, kinks: Sequence[float] = ()
+) -> tuple[Array, Array, Array]:
+    """Mean and variance of f(m + sqrt(own) Z) at nodes m ~ N(0, shared), after their weights."""
+    spread, scale = math.sqrt(own), math.sqrt(shared)
+    breaks = np.array(sorted({0.0, *kinks, *(-k for k in kinks)}))
+    fine = max(math.sqrt(shared + own), 1.0) / min(max(spread, 1e-12), 1.0)
+    nodes, weights = _composite(_panels(breaks / scale if scale else np.zeros(1), fine))
+    return weights, *_conditional(f, scale * nodes, spread, breaks)
+
+
+def _panels(centres: Array, fine: float) -> Array:
+    """Edges of panels that halve towards each centre down to 1 / (8 fine), within the tail."""
+    steps = 2.0 ** np.arange(-min(45, math.ceil(math.log2(fine)) + 3), 1)
+    around = np.concatenate((-steps, [0.0], steps))
+    edges = np.concatenate((np.arange(-_TAIL, _TAIL + 1.0), (centres[:, None] + around).ravel()))
+    return np.unique(np.clip(edges, -_TAIL, _TAIL))
+
+
+def _composite(edges: Array) -> tuple[Array, Array]:
+    """Nodes and weights of a standard normal number on panels (..., edge)."""
+    x, w = _LEGENDRE
+    half = np.diff(edges)[..., None] / 2
+    z = edges[..., :-1, None] + half * (1 + x)
+    weights = half * w * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    return z.reshape(*edges.shape[:-1], -1), weights.reshape(*edges.shape[:-1], -1)
+
+
+def _conditional(
+    f: Callable[[Array], Array], means: Array, spread: float, breaks: Array
+) -> tuple[Array, Array]:
+    """Mean and variance of f(m + spread Z) for each m (node,)."""
+    if spread == 0:
+        return np.asarray(f(means)), np.zeros_like(means)
+    at = (breaks - means[:, None]) / spread  # where f may kink, in units of Z
+    depth = max(0, math.ceil(math.log2(spread))) + 3 if spread > 1 else 0
+    steps = 2.0 ** np.arange(-depth, 1) if depth else np.zeros(0)
+    around = np.concatenate((-steps, [0.0], steps))
+    cuts = np.clip((at[:, :, None] + around).reshape(len(means), -1), -_TAIL, _TAIL)
+    plain = np.broadcast_to(np.arange(-_TAIL, _TAIL + 1.0), (len(means), 2 * _TAIL + 1))
+    z, weights = _composite(np.sort(np.concatenate((plain, cuts), axis=1), axis=1))
+    values = f(means[:, None] + spread * z)
+    mean = np.sum(weights * values, axis=1)
+    return mean, np.sum(weights * np.square(values - mean[:, None]), axis=1)

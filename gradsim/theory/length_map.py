@@ -14,13 +14,11 @@ J. Sohl-Dickstein, "Deep information propagation", ICLR 2017. K. He, X. Zhang, S
 import math
 from functools import lru_cache
 
-import numpy as np
-
 from gradsim.activations import activations
 from gradsim.kernels.activations import Activation
-from gradsim.theory._gaussian import crossing, gaussian_mean
+from gradsim.theory._gaussian import crossing
+from gradsim.theory._moments import slope_square, square_at_zero, value_square
 
-_FAR = 1e150  # stands for an infinite pre-activation
 _ROUNDING = 1e-12  # sigma_w = sqrt(2) squares to 2.0000000000000004
 
 
@@ -62,9 +60,9 @@ def q_map(
     2.0
     """
     entry = activations[activation]
-    _check(sigma_w=sigma_w, sigma_b=sigma_b)
-    _check_variance(q)
-    return sigma_w * sigma_w * _value_square(entry, q, slope) + sigma_b * sigma_b
+    check_finite(sigma_w=sigma_w, sigma_b=sigma_b)
+    check_variance(q)
+    return sigma_w * sigma_w * value_square(entry, q, slope) + sigma_b * sigma_b
 
 
 def chi_1(activation: str, sigma_w: float, q: float, *, slope: float = 0.01) -> float:
@@ -101,9 +99,9 @@ def chi_1(activation: str, sigma_w: float, q: float, *, slope: float = 0.01) -> 
     0.5
     """
     entry = activations[activation]
-    _check(sigma_w=sigma_w)
-    _check_variance(q)
-    return sigma_w * sigma_w * _slope_square(entry, q, slope)
+    check_finite(sigma_w=sigma_w)
+    check_variance(q)
+    return sigma_w * sigma_w * slope_square(entry, q, slope)
 
 
 def fixed_point(activation: str, sigma_w: float, sigma_b: float, *, slope: float = 0.01) -> float:
@@ -139,7 +137,7 @@ def fixed_point(activation: str, sigma_w: float, sigma_b: float, *, slope: float
     """
     entry = activations[activation]
     at_zero = q_map(activation, sigma_w, sigma_b, 0.0, slope=slope)
-    straight = sigma_w * sigma_w * _square_at_zero(entry, slope)  # V'(0) where phi(0) = 0
+    straight = sigma_w * sigma_w * square_at_zero(entry, slope)  # V'(0) where phi(0) = 0
     if entry.homogeneous:
         if abs(straight - 1) <= _ROUNDING:
             return math.inf if at_zero > 0 else math.nan
@@ -187,14 +185,14 @@ def edge_of_chaos(activation: str, sigma_b: float = 0.0, *, slope: float = 0.01)
     >>> edge_of_chaos("tanh"), round(edge_of_chaos("tanh", 1.0), 6)
     (1.0, 1.855589)
     """
-    _check(sigma_b=sigma_b)
+    check_finite(sigma_b=sigma_b)
     return _edge_of_chaos(activation, float(sigma_b), float(slope))
 
 
 @lru_cache(maxsize=4096)
 def _edge_of_chaos(activation: str, sigma_b: float, slope: float) -> float:
     entry = activations[activation]
-    at_zero = _square_at_zero(entry, slope)
+    at_zero = square_at_zero(entry, slope)
     if entry.homogeneous and sigma_b > 0:
         raise ValueError(
             f"edge_of_chaos({activation!r}, sigma_b={sigma_b:g}): there is no such point, because "
@@ -203,11 +201,11 @@ def _edge_of_chaos(activation: str, sigma_b: float, slope: float) -> float:
         )
     if entry.homogeneous:
         return 1 / math.sqrt(at_zero)
-    if sigma_b == 0 and _value_square(entry, 0.0, slope) == 0:
+    if sigma_b == 0 and value_square(entry, 0.0, slope) == 0:
         return _reached(entry, 1 / math.sqrt(at_zero), 0.0, 0.0, slope)
 
     def excess(q: float) -> float:
-        ratio = _value_square(entry, q, slope) / _slope_square(entry, q, slope)
+        ratio = value_square(entry, q, slope) / slope_square(entry, q, slope)
         return (q - ratio - sigma_b * sigma_b) / q
 
     q = crossing(excess, 1 + sigma_b * sigma_b)
@@ -215,7 +213,7 @@ def _edge_of_chaos(activation: str, sigma_b: float, slope: float) -> float:
         raise ValueError(
             f"edge_of_chaos({activation!r}, sigma_b={sigma_b:g}): chi_1 = 1 at no finite q*"
         )
-    return _reached(entry, 1 / math.sqrt(_slope_square(entry, q, slope)), sigma_b, q, slope)
+    return _reached(entry, 1 / math.sqrt(slope_square(entry, q, slope)), sigma_b, q, slope)
 
 
 def _reached(entry: Activation, sigma_w: float, sigma_b: float, q: float, slope: float) -> float:
@@ -229,39 +227,14 @@ def _reached(entry: Activation, sigma_w: float, sigma_b: float, q: float, slope:
     return sigma_w
 
 
-def _check(**values: float) -> None:
+def check_finite(**values: float) -> None:
+    """Refuse numbers that are negative or not finite, by name."""
     for name, value in values.items():
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
 
 
-def _check_variance(q: float) -> None:
+def check_variance(q: float) -> None:
+    """Refuse a negative mean square."""
     if q < 0:  # inf and nan are for homogeneous activations; the quadrature refuses them
         raise ValueError(f"q must be a finite number >= 0, got {q!r}")
-
-
-def _square_at_zero(entry: Activation, slope: float) -> float:
-    """Mean of the squared one-sided slopes at 0."""
-    left, right = entry.slopes_at_zero(slope)
-    return (left * left + right * right) / 2
-
-
-def _value_square(entry: Activation, q: float, slope: float) -> float:
-    """E phi(sqrt(q) Z)^2."""
-    if entry.homogeneous:
-        return q * _square_at_zero(entry, slope)
-    if entry.mean_squares is not None:
-        return float(entry.mean_squares(q)[0])
-    return gaussian_mean(lambda z: np.square(entry.value(z, slope)), q, entry.kinks)
-
-
-def _slope_square(entry: Activation, q: float, slope: float) -> float:
-    """E phi'(sqrt(q) Z)^2 with its limits at q = 0 and q = inf."""
-    if entry.homogeneous or q == 0:
-        return _square_at_zero(entry, slope)
-    if entry.mean_squares is not None:
-        return float(entry.mean_squares(q)[1])
-    if q == math.inf:
-        with np.errstate(over="ignore"):
-            return float(np.mean(np.square(entry.slope(np.array([-_FAR, _FAR]), slope))))
-    return gaussian_mean(lambda z: np.square(entry.slope(z, slope)), q, entry.kinks)

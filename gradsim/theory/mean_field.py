@@ -8,7 +8,9 @@ import numpy as np
 import xarray as xr
 
 from gradsim._init_scales import bias_spread, gain
+from gradsim.activations import activations
 from gradsim.initializers import initializers
+from gradsim.theory import _cells, correlation_map
 from gradsim.theory._gaussian import gaussian_mean
 from gradsim.theory.length_map import chi_1, edge_of_chaos, fixed_point, q_map
 
@@ -22,10 +24,15 @@ __all__ = [
     "q_map",
 ]
 
+_SETTLED = 200  # iterations of a map that settles at once, or soon for a large norm_eps
+
 # name: (long_name, formula)
 _VARIABLES = {
     "q_star": ("fixed point of the pre-activation mean square", "q* = V(q*)"),
     "chi_1": ("growth of the gradient mean square per layer", "sigma_w^2 E phi'(sqrt(q*) Z)^2"),
+    "c_star": ("fixed point of the correlation of two examples", "c* = c map(c*)"),
+    "xi_q": ("depth scale of the mean square in layers", "-1 / ln V'(q*)"),
+    "xi_c": ("depth scale of the correlation in layers", "-1 / ln chi_c(c*)"),
     "growth_rms": ("decades per layer, positive when the gradient explodes", "0.5 log10 chi_1"),
     "q": ("pre-activation mean square", "q^l = sigma_w^2 E phi(sqrt(q^(l-1)) Z)^2 + sigma_b^2"),
     "chi": ("factor of E norm(delta)^2 from layer l+1 to l", "sigma_w^2 E phi'(sqrt(q^l) Z)^2"),
@@ -42,30 +49,35 @@ def mean_field(model: Any) -> xr.Dataset:
     Asymptotic (infinite width), deep inside the network. sigma_w is that of the model's
     initialiser in a square layer. An RNN's inputs have unit mean square and act as a bias of
     standard deviation sigma_u. For homogeneous activations chi_1 is exact at any width where the
-    weights are untied and the cost is linear in the last pre-activation.
+    weights are untied and the cost is linear in the last pre-activation. In a residual network
+    signals grow for ever: chi_1 is the limit per block. Under norm="batch" the batch is large and
+    the gradients of its examples are independent.
 
     Parameters
     ----------
     model
-        A :class:`gradsim.MLP` or :class:`gradsim.RNN` with the plain cell.
+        A :class:`gradsim.MLP` or :class:`gradsim.RNN` with a plain cell, normalised or not, or an
+        MLP with cell "residual", "residual_single" or "residual_pre".
 
     Returns
     -------
     xarray.Dataset
         Scalars (float64) `q_star` (0 where the length map decays, inf where it diverges, nan where
         every q is fixed), `chi_1`, and `growth_rms` = 0.5 log10 chi_1, in decades per layer or
-        step, positive when the norm grows going backwards.
+        step, positive when the norm grows going backwards; `c_star`, `xi_q` and `xi_c` as in the
+        functions of these names (nan for residual and normalised networks).
 
     Raises
     ------
     ValueError
-        If the cell is not plain, the theory does not hold for the initialiser, or
-        `init="critical"` and there is no critical point.
+        If the cell is another or both residual and normalised, the theory does not hold for the
+        initialiser, or `init="critical"` and there is no critical point.
 
     References
     ----------
     Poole et al. 2016, eqs. 3 and 6; Schoenholz et al. 2017, the section on backpropagation; He et
-    al. 2015, eqs. 10 and 14.
+    al. 2015, eqs. 10 and 14. Yang and Schoenholz 2017 (residual); Yang et al. 2019, "A mean field
+    theory of batch normalization".
 
     Examples
     --------
@@ -73,12 +85,36 @@ def mean_field(model: Any) -> xr.Dataset:
     >>> round(mean_field(MLP(activation="tanh", sigma_w=2.0)).growth_rms.item(), 6)
     0.067196
     """
-    _check_plain(model)
-    sigma_w = gain(model)
-    q_star = fixed_point(model.activation, sigma_w, _biases(model)[-1], slope=model.slope)
-    chi = chi_1(model.activation, sigma_w, q_star, slope=model.slope)
+    _cells.check_cell(model)
+    sigma_w, sigma_b, slope = gain(model), layer_biases(model)[-1], model.slope
+    if model.cell in _cells.RESIDUAL or model.norm is not None:
+        values = _other_limits(model, sigma_w, sigma_b)
+    else:
+        q_star = fixed_point(model.activation, sigma_w, sigma_b, slope=slope)
+        point = (model.activation, sigma_w, sigma_b)
+        values = {
+            "q_star": q_star,
+            "chi_1": chi_1(model.activation, sigma_w, q_star, slope=slope),
+            "c_star": correlation_map.c_star(*point, slope=slope),
+            "xi_q": correlation_map.xi_q(*point, slope=slope),
+            "xi_c": correlation_map.xi_c(*point, slope=slope),
+        }
+    chi = values["chi_1"]
     growth = 0.5 * math.log10(chi) if chi > 0 else -math.inf
-    return _dataset(model, "Mean field", q_star=q_star, chi_1=chi, growth_rms=growth)
+    return _dataset(model, "Mean field", **values, growth_rms=growth)
+
+
+def _other_limits(model: Any, sigma_w: float, sigma_b: float) -> dict[str, float]:
+    """Limits of a residual or normalised network; what is not known of correlations is nan."""
+    unknown = {"c_star": math.nan, "xi_q": math.nan, "xi_c": math.nan}
+    if model.cell in _cells.RESIDUAL:
+        return {"q_star": math.inf, "chi_1": _cells.limit_chi(model, sigma_w)} | unknown
+    q, slope, cross, w2, b2 = 1.0, 1.0, 0.0, sigma_w * sigma_w, sigma_b * sigma_b
+    for _ in range(_SETTLED):  # normalisation brings q to its fixed point at once, up to norm_eps
+        shared = w2 * cross + b2
+        value, slope, cross = _cells.normalised(model, activations[model.activation], q, shared)
+        q = w2 * value + b2
+    return {"q_star": q, "chi_1": w2 * slope} | unknown
 
 
 def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
@@ -86,12 +122,13 @@ def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
 
     Asymptotic (infinite width), for a cost that is linear in the last pre-activation; at any
     widths and with the initialiser's own variance in each layer. Inputs of an RNN have unit mean
-    square; its cost is on the last state.
+    square; its cost is on the last state. Cells and norms as in :func:`mean_field`; the input of
+    cell "residual_pre" is taken to be Gaussian.
 
     Parameters
     ----------
     model
-        A :class:`gradsim.MLP` or :class:`gradsim.RNN` with the plain cell.
+        An MLP or RNN as in :func:`mean_field`.
     x_norm
         Euclidean norm of the input x (of an RNN: of the initial state h_0). None means the
         model's default, of unit mean square.
@@ -105,7 +142,7 @@ def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If the cell is not plain, `loss_at` is "all", or `x_norm` is negative or not finite.
+        If the cell is none of these, `loss_at` is "all", or `x_norm` is negative or not finite.
 
     References
     ----------
@@ -117,49 +154,34 @@ def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
     >>> round(profile(MLP(depth=10, activation="tanh")).log10_delta_rms[0].item(), 6)
     -0.551045
     """
-    _check_plain(model)
+    _cells.check_cell(model)
     if getattr(model, "loss_at", "last") != "last":
         raise ValueError(f"profile needs a cost on the last state, got loss_at={model.loss_at!r}")
-    sigmas, biases = _layer_sigmas(model), _biases(model)
-    q = [sigmas[0] * sigmas[0] * _input_mean_square(model, x_norm) + biases[0] * biases[0]]
-    for sigma, bias in zip(sigmas[1:], biases[1:]):
-        q.append(q_map(model.activation, sigma, bias, q[-1], slope=model.slope))
-    pairs = zip(sigmas[1:], q)  # delta^l takes the weights of layer l + 1 and the slopes of l
-    chi = np.array([chi_1(model.activation, s, v, slope=model.slope) for s, v in pairs])
+    first = _input_mean_square(model, x_norm)
+    q, chi = _cells.propagate(model, layer_sigmas(model), layer_biases(model), first)
     with np.errstate(divide="ignore"):
         decades = np.append(0.5 * np.log10(chi[::-1]), 0.0)
     growth = np.append(np.cumsum(decades[:-1])[::-1], 0.0)
-    return _dataset(
-        model,
-        "Mean-field profile",
-        q=np.array(q),
-        chi=np.append(chi, np.nan),
-        log10_delta_rms=growth,
-    )
+    chi = np.append(chi, np.nan)
+    return _dataset(model, "Mean-field profile", q=q, chi=chi, log10_delta_rms=growth)
 
 
-def _check_plain(model: Any) -> None:
-    if model.cell not in ("dense", "vanilla"):
-        raise ValueError(
-            f"mean-field theory is known for the cells 'dense' and 'vanilla', got {model.cell!r}"
-        )
-
-
-def _widths(model: Any) -> tuple[int, ...]:
+def layer_widths(model: Any) -> tuple[int, ...]:
+    """Units of the input and of every layer, or of the initial state and of every step."""
     return getattr(model, "widths", None) or (model.width,) * (model.depth + 1)
 
 
-def _biases(model: Any) -> list[float]:
+def layer_biases(model: Any) -> list[float]:
     """Return the spread of b, and of U x of an RNN, in each layer."""
-    return [bias_spread(model, n) for n in _widths(model)[:-1]]
+    return [bias_spread(model, n) for n in layer_widths(model)[:-1]]
 
 
-def _layer_sigmas(model: Any) -> list[float]:
+def layer_sigmas(model: Any) -> list[float]:
     """Return the standard deviation of a weight times sqrt(fan_in) in each layer."""
     init = initializers[model.init]
     return [
         gain(model, m) * init.std(m, n, model.fan) / init.std(m, m, model.fan)
-        for m, n in pairwise(_widths(model))
+        for m, n in pairwise(layer_widths(model))
     ]
 
 
