@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradsim._bounds import BOUNDS
+from gradsim._correlation import CORRELATION
 from gradsim._measurement import NETWORK, STATES, Measurement, Spec, Variable
 from gradsim._registry import Registry, brief
 
@@ -92,6 +93,7 @@ measurements_table = {
     ),
     "signal": Measurement("signal", "what the forward pass carries", _SIGNAL),
     "bounds": BOUNDS,
+    "correlation": CORRELATION,
 }
 
 

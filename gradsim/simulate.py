@@ -22,6 +22,7 @@ from gradsim._validate import (
 )  # fmt: skip
 from gradsim.dataset import Collector, describe, sources
 from gradsim.examples import Inputs, Targets, parse_inputs, parse_targets
+from gradsim.inputs import resolve
 from gradsim.measurements import Spec, measurements, parse
 from gradsim.models import MLP, RNN
 from gradsim.network import Network
@@ -117,7 +118,8 @@ def simulate(
         All conditions of a seed share the draws of its weights.
     inputs
         None (one random vector or sequence per network), a number of them per network, or an
-        array (example, feature) or (example, step, feature) shared by all networks.
+        array (example, feature) or (example, step, feature) shared by all networks, or inputs of a
+        known correlation, :func:`gradsim.inputs.pair` or :func:`gradsim.inputs.circle`.
     targets
         None (random), (example, feature) or (feature,), for an RNN also (example, step, feature);
         with cross-entropy also integer labels; with ``loss="linear"`` the vector v.
@@ -206,6 +208,7 @@ def prepare(
     memory = parse_memory(memory_limit)
     sweep = expand(model, vary, memory)
     chosen = parse_seeds(seeds)
+    inputs = resolve(inputs, sweep.models)
     parsed_inputs = parse_inputs(inputs, isinstance(model, RNN))
     parsed_targets = parse_targets(targets, sweep.models, parsed_inputs)
     sweep = bind(sweep, parsed_inputs, parsed_targets)
