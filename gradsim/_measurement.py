@@ -69,12 +69,16 @@ class Measurement:
 
     def __call__(self, **parameters: Any) -> Spec:
         """Spec with parameters; TypeError names one that is unknown or of the wrong type."""
-        for name, value in parameters.items():
+        given = dict(parameters)
+        for name, value in given.items():
             if name not in self.defaults:
                 known = sorted(self.defaults) or "no parameters"
                 raise TypeError(f"measurement {self.name!r} has {known}, got {brief(name)}")
-            if not isinstance(value, type(self.defaults[name])):
-                wanted = type(self.defaults[name]).__name__
+            kind = type(self.defaults[name])
+            if kind is float and type(value) is int:
+                parameters[name] = value = float(value)
+            if not isinstance(value, kind):
+                wanted = kind.__name__
                 raise TypeError(f"{self.name}({name}={brief(value)}): {name} must be a {wanted}")
         return Spec(self.name, tuple(sorted({**self.defaults, **parameters}.items())))
 

@@ -9,6 +9,8 @@ from typing import Any
 from gradsim._bounds import BOUNDS
 from gradsim._correlation import CORRELATION
 from gradsim._measurement import NETWORK, STATES, Measurement, Spec, Variable
+from gradsim._noise import NOISE
+from gradsim._partials import PARTIALS
 from gradsim._registry import Registry, brief
 
 _BATCH = "one cost per network: the mean over examples"
@@ -93,6 +95,8 @@ measurements_table = {
     ),
     "signal": Measurement("signal", "what the forward pass carries", _SIGNAL),
     "bounds": BOUNDS,
+    "partials": PARTIALS,
+    "noise": NOISE,
     "correlation": CORRELATION,
 }
 

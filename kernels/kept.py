@@ -33,6 +33,13 @@ def deltas(x, like, m, h, layer):
 
 
 @jit(internal=True)
+def delta_row(x, like, m, h, layer, b, n):
+    """Delta (1, n) of map m for one example of a head."""
+    line = ((m * x.heads + h) * x.layers + layer - 1) * x.examples + b
+    return block(x.kept, like, line * x.widest, 1, n)
+
+
+@jit(internal=True)
 def signals(x, like, out, layer):
     """Pre-activations (C * B, units) of an affine map in a hidden layer, and their exponents."""
     return value(x, like, out, layer), exponent_of_value(x, out, layer)

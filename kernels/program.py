@@ -241,6 +241,13 @@ def view(at, like, rows, columns):
 
 
 @jit(inline=True)
+def own_reals(x, like, q, j):
+    """Array j (rows, columns) of T of the measurement with row q of `hooks`."""
+    row = ints(x.hooks)[q]
+    return _view_real(like, row[1 + 3 * j], row[2 + 3 * j], row[3 + 3 * j])
+
+
+@jit(inline=True)
 def _size32(like):
     return 4
 
