@@ -12,7 +12,7 @@ try:
 except PackageNotFoundError:  # run from the repository, uninstalled
     __version__ = "0.1.0"
 
-from gradsim import analysis, plot, theory
+from gradsim import analysis, inputs, plot, theory
 from gradsim._from_arrays import from_arrays
 from gradsim.activations import activations
 from gradsim.cells import cell, cells
@@ -42,6 +42,7 @@ __all__ = [
     "from_arrays",
     "initializer",
     "initializers",
+    "inputs",
     "load",
     "measurements",
     "network",

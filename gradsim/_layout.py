@@ -63,14 +63,17 @@ def _place_values(group: "Group", sizes: Sizes) -> Arrays:
             address[written, layer], index[written, layer] = sizes.store, sizes.lines
             sizes.store, sizes.lines = sizes.store + rows * widths[layer], sizes.lines + 1
     states = {v for pair in table.states for v in pair}
+    saved = set(table.saved)
+    if group.options.any("values"):
+        saved |= {row[3] for row in table.ops if row[0] == ops.LINEAR}
     for v in (v for v in range(table.values) if v not in states):
         last = layers if table.below[v] else kept  # what precedes the maps of an output layer
         for layer in range(1, last + 1):
             address[v, layer], index[v, layer] = sizes.store, sizes.lines
-            if v in table.saved:
+            if v in saved:
                 width = widths[layer - table.below[v]]
                 sizes.store, sizes.lines = sizes.store + rows * width, sizes.lines + 1
-        if v not in table.saved:  # scratch: the next layer writes over it
+        if v not in saved:  # scratch: the next layer writes over it
             sizes.store, sizes.lines = sizes.store + rows * max(widths), sizes.lines + 1
     for code, *_, out, _, _, _, slot in table.ops:
         if code == ops.MAP:
@@ -157,7 +160,10 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "distribution": DISTRIBUTIONS[init.distribution],
         "each": options.each, "gradient": options.gradient, "signal": options.signal,
         "totals": options.total and group.recurrent,
-        "keep_delta": options.keep or (options.total and group.tied),
+        "keep_delta": options.keep
+        or options.any("deltas")
+        or (options.total and group.tied),
+        "keep_output": options.any("outputs") and not group.recurrent,
         "cost_slot": _cost_slot(group),
         "last_drive": max(
             (r[4] for r in table.ops if r[0] == ops.LINEAR and r[7] & ops.HAS_U), default=0

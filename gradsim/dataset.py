@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from gradsim._measurement import LAYERED, NETWORK, STATES, Spec, Variable
 from gradsim.cells import cells
 from gradsim.kernels import measure as slots
 from gradsim.kernels._jit import KERNEL_HASH
-from gradsim.measurements import LAYERED, NETWORK, STATES, Spec, Variable, measurements
+from gradsim.measurements import measurements
 from gradsim.models import RNN
 
 if TYPE_CHECKING:
@@ -75,7 +76,13 @@ class Collector:
     def __init__(self, run: "Run") -> None:
         self._run = run
         self._recurrent = isinstance(run.sweep.models[0], RNN)
-        self._variables = list(self._wanted(run.measure))
+        wanted = list(self._wanted(run.measure))
+        self._owner = {variable.name: spec for spec, variable in wanted}
+        self._variables = [variable for _, variable in wanted]
+        self._reductions = {spec.name: kind for spec, kind in run.options.measures}
+        self._extents: dict[str, int] = {}
+        for spec, reduction in run.options.measures:
+            self._extents |= reduction.extents(spec, run)
         self._layers = max(model.depth for model in run.sweep.models)
         self._arrays: dict[str, np.ndarray] = {}
         self._check_names()
@@ -83,7 +90,7 @@ class Collector:
     def _check_names(self) -> None:
         """Refuse coordinates of the examples whose names the result has for something else."""
         taken = {*self._run.sweep.dims, "seed", self._dim(), "state_step", *_SIZES}
-        taken |= {variable.name for variable in self._variables}
+        taken |= {variable.name for variable in self._variables} | set(self._extents)
         for name in self._run.inputs.coords if self._run.each else ():
             if str(name) in taken:
                 raise ValueError(
@@ -100,11 +107,13 @@ class Collector:
                 asked = memory if variable.needs == "memory" else asked
                 asked = inputs if variable.needs == "inputs" else asked
                 if kind in variable.models and asked:
-                    yield variable
+                    yield spec, variable
 
     def _each(self, variable: Variable) -> bool:
         """Whether a variable has the example dimension: `signal` averages over examples."""
-        return self._run.each and variable.name not in _SIGNAL
+        reduction = self._reductions.get(self._owner[variable.name].name)
+        averaged = variable.name in _SIGNAL if reduction is None else not reduction.examples
+        return self._run.each and not averaged
 
     def _shape(self, variable: Variable) -> list[int]:
         shape = [len(self._run.sweep.models), len(self._run.seeds)]
@@ -112,7 +121,7 @@ class Collector:
             shape.append(self._run.inputs.count)
         if variable.dims != NETWORK:
             shape.append(self._layers + (variable.dims == STATES))
-        return shape
+        return shape + [self._extents[dim] for dim in variable.extra]
 
     def nbytes(self) -> int:
         """Size of the result, in Python's own integers: it may be far beyond any memory."""
@@ -130,9 +139,13 @@ class Collector:
         conditions = list(item.conditions)
         place = slice(first, first + results.seeds)
         for variable in self._variables:
-            if variable.dims == STATES and _STATES[variable.name] >= item.scalars["cells"]:
+            owner = self._owner[variable.name].name
+            if owner in self._reductions:
+                values = results.reduced(owner, variable.name)
+            elif variable.dims == STATES and _STATES[variable.name] >= item.scalars["cells"]:
                 continue  # a cell without a memory: NaN
-            values = _from_results(variable, results)
+            else:
+                values = _from_results(variable, results)
             values = values.reshape(results.seeds, len(conditions), -1, *values.shape[2:])
             values = np.moveaxis(values, 1, 0)  # condition, seed, example or 1, …
             if not self._each(variable):
@@ -141,7 +154,9 @@ class Collector:
             if variable.dims == NETWORK:
                 out[conditions, place] = values
             else:
-                out[conditions, place, ..., : values.shape[-1]] = values
+                axis = 2 + self._each(variable)
+                along = (*[slice(None)] * (axis - 2), slice(values.shape[axis]))
+                out[(conditions, place, *along)] = values
 
     def dataset(self, seconds: float) -> xr.Dataset:
         """Labelled result."""
@@ -169,6 +184,7 @@ class Collector:
             dims.append("example")
         if variable.dims != NETWORK:
             dims.append("state_step" if variable.dims == STATES else self._dim())
+        dims += variable.extra
         array = self._arrays[variable.name]
         values = array.reshape(*sweep.shape, *array.shape[1:])
         text = {"long_name": variable.long_name, "units": "1", "formula": variable.formula}
@@ -191,6 +207,8 @@ class Collector:
         if any(self._each(v) for v in self._variables):
             coords["example"] = ("example", np.arange(run.inputs.count), {"long_name": "example"})
             coords |= {str(name): v for name, v in run.inputs.coords.items()}
+        for spec, reduction in run.options.measures:
+            coords |= reduction.coords(spec, run)
         return coords | self._sizes()
 
     def _sizes(self) -> dict[str, Any]:

@@ -4,79 +4,14 @@ What is registered here validates a result, documents it and becomes its attribu
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from gradsim._bounds import BOUNDS
+from gradsim._correlation import CORRELATION
+from gradsim._measurement import NETWORK, STATES, Measurement, Spec, Variable
+from gradsim._noise import NOISE
+from gradsim._partials import PARTIALS
 from gradsim._registry import Registry, brief
-
-LAYERED, STATES, NETWORK = "layered", "states", "network"  # dims after (…, seed[, example])
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One variable of a result.
-
-    Attributes
-    ----------
-    name, long_name, formula
-        Name in the Dataset, and its prose.
-    dims
-        "layered" (layer or step), "states" (state_step 0..T) or "network".
-    models
-        Kinds of model that have it.
-    needs
-        "" always; "inputs": RNN with inputs; "memory": a cell with a memory; "total": where the
-        total is asked for.
-    kind
-        dtype of the variable.
-    """
-
-    name: str
-    long_name: str
-    formula: str
-    dims: str = LAYERED
-    models: tuple[str, ...] = ("MLP", "RNN")
-    needs: str = ""
-    kind: str = "float64"
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A measurement with its parameters, as it goes into a run and its stored configuration."""
-
-    name: str
-    parameters: tuple[tuple[str, Any], ...] = ()
-
-    def get(self, name: str) -> Any:
-        """Value of one parameter."""
-        return dict(self.parameters)[name]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A registered measurement; calling it with parameters gives a `Spec`."""
-
-    name: str
-    purpose: str
-    variables: tuple[Variable, ...]
-    defaults: dict[str, Any] = field(default_factory=dict, hash=False)
-
-    def __call__(self, **parameters: Any) -> Spec:
-        """Spec with parameters; TypeError names one that is unknown or of the wrong type."""
-        for name, value in parameters.items():
-            if name not in self.defaults:
-                known = sorted(self.defaults) or "no parameters"
-                raise TypeError(f"measurement {self.name!r} has {known}, got {brief(name)}")
-            if not isinstance(value, type(self.defaults[name])):
-                wanted = type(self.defaults[name]).__name__
-                raise TypeError(f"{self.name}({name}={brief(value)}): {name} must be a {wanted}")
-        return Spec(self.name, tuple(sorted({**self.defaults, **parameters}.items())))
-
-    @property
-    def names(self) -> str:
-        """Names of the variables, for the printed table."""
-        return ", ".join(dict.fromkeys(variable.name for variable in self.variables))
-
 
 _BATCH = "one cost per network: the mean over examples"
 _GRADIENT = (
@@ -159,6 +94,10 @@ measurements_table = {
         "gradient", "norms of the backward pass, layer by layer", _GRADIENT, {"total": True}
     ),
     "signal": Measurement("signal", "what the forward pass carries", _SIGNAL),
+    "bounds": BOUNDS,
+    "partials": PARTIALS,
+    "noise": NOISE,
+    "correlation": CORRELATION,
 }
 
 

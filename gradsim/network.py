@@ -13,6 +13,7 @@ from gradsim._memory import network_bytes, require
 from gradsim._registry import brief
 from gradsim._validate import parse_memory, parse_seed
 from gradsim.examples import parse_inputs, parse_targets, target_block
+from gradsim.inputs import resolve
 from gradsim.models import MLP, RNN
 from gradsim.plan import Given
 from gradsim.sweep import Sweep, bind
@@ -171,7 +172,7 @@ def network(
     if not isinstance(model, MLP | RNN):
         raise TypeError(f"model must be a gradsim MLP or RNN, got {brief(model)}")
     seed, key = parse_seed("network", "seed", seed, 64), parse_seed("network", "key", key, 32)
-    parsed = parse_inputs(inputs, isinstance(model, RNN))
+    parsed = parse_inputs(resolve(inputs, (model,)), isinstance(model, RNN))
     given = parse_targets(targets, (model,), parsed)
     model = bind(Sweep((), (), (model,)), parsed, given).models[0]
     require(parse_memory(None), network=network_bytes(model, parsed.count))

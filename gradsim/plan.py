@@ -15,6 +15,8 @@ from gradsim._init_scales import init_structure
 from gradsim._initializer import PARAMETERS
 from gradsim._layout import layout
 from gradsim._made import Maker
+from gradsim._measurement import Spec
+from gradsim._reduction import Reduction
 from gradsim.cells import cells, table_of
 from gradsim.examples import Inputs, Targets
 from gradsim.models import MLP, RNN
@@ -27,7 +29,10 @@ BLOCK_BYTES = 2**26  # values of the rows of one block
 
 @dataclass(frozen=True)
 class Options:
-    """What of a run shapes its passes."""
+    """What of a run shapes its passes.
+
+    ``gradient`` is the backward pass; ``measures`` are what further kernels take of a network.
+    """
 
     dtype: np.dtype
     each: bool
@@ -35,6 +40,11 @@ class Options:
     signal: bool
     total: bool
     keep: bool = False
+    measures: tuple[tuple[Spec, type[Reduction]], ...] = ()
+
+    def any(self, what: str) -> bool:
+        """Whether any measurement needs ``deltas``, ``values`` or ``outputs`` to be kept."""
+        return any(getattr(reduction, what) for _, reduction in self.measures)
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,8 @@ class Pass:
         Rough time of one network in seconds.
     maker
         Puts the weights of a network into memory, where the initialiser makes whole matrices.
+    reductions
+        What further kernels measure.
     """
 
     scalars: dict[str, int]
@@ -80,6 +92,7 @@ class Pass:
     real: np.dtype
     cost: float
     maker: Maker | None
+    reductions: tuple[Reduction, ...] = ()
 
 
 def structure(model: Model) -> tuple:
@@ -198,6 +211,7 @@ def _assemble(group: Group, inputs: Inputs, targets: Targets | None, given: Give
         real=group.real,
         cost=cost + (maker.seconds if maker else 0.0),
         maker=maker,
+        reductions=tuple(kind(spec, group) for spec, kind in group.options.measures),
     )
 
 

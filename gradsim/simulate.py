@@ -22,7 +22,8 @@ from gradsim._validate import (
 )  # fmt: skip
 from gradsim.dataset import Collector, describe, sources
 from gradsim.examples import Inputs, Targets, parse_inputs, parse_targets
-from gradsim.measurements import Spec, parse
+from gradsim.inputs import resolve
+from gradsim.measurements import Spec, measurements, parse
 from gradsim.models import MLP, RNN
 from gradsim.network import Network
 from gradsim.plan import Given, Options, Pass, build
@@ -117,7 +118,8 @@ def simulate(
         All conditions of a seed share the draws of its weights.
     inputs
         None (one random vector or sequence per network), a number of them per network, or an
-        array (example, feature) or (example, step, feature) shared by all networks.
+        array (example, feature) or (example, step, feature) shared by all networks, or inputs of a
+        known correlation, :func:`gradsim.inputs.pair` or :func:`gradsim.inputs.circle`.
     targets
         None (random), (example, feature) or (feature,), for an RNN also (example, step, feature);
         with cross-entropy also integer labels; with ``loss="linear"`` the vector v.
@@ -206,29 +208,36 @@ def prepare(
     memory = parse_memory(memory_limit)
     sweep = expand(model, vary, memory)
     chosen = parse_seeds(seeds)
+    inputs = resolve(inputs, sweep.models)
     parsed_inputs = parse_inputs(inputs, isinstance(model, RNN))
     parsed_targets = parse_targets(targets, sweep.models, parsed_inputs)
     sweep = bind(sweep, parsed_inputs, parsed_targets)
     specs = parse(measure)
     named = {spec.name: spec for spec in specs}
+    taken = [(spec, measurements[spec.name].reduction) for spec in specs]
     options = Options(
         dtype=parse_dtype(dtype),
         each=parse_batch(batch),
-        gradient="gradient" in named,
+        gradient="gradient" in named or any(kind for _, kind in taken),
         signal="signal" in named,
         total="gradient" in named and named["gradient"].get("total"),
+        measures=tuple((spec, kind) for spec, kind in taken if kind is not None),
     )
     if options.each and any(m.norm == "batch" for m in sweep.models):
         raise ValueError(
             "simulate(batch='each'): under norm='batch' the examples are one batch and have no "
             "gradients of their own; batch must be 'mean'"
         )
-    return Run(
+    run = Run(
         sweep=sweep, seeds=chosen, key=parse_seed("simulate", "key", key, 32),
         inputs=parsed_inputs, targets=parsed_targets, measure=specs, options=options,
         threads=parse_threads(threads), memory=memory, given=given,
         source=source | {"model": describe(model), "vary": _plain(sweep, vary)},
     )  # fmt: skip
+    for spec, reduction in options.measures:
+        for each in sweep.models:
+            reduction.check(spec, each, run)
+    return run
 
 
 def _plain(sweep: Sweep, vary: Any) -> list[list[Any]]:

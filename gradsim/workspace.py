@@ -1,10 +1,12 @@
 """Memory of a worker and of a chunk's results: allocated once, described to the engine."""
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradsim._reduction import finite
 from gradsim.activations import program_shape
 from gradsim.kernels import engine
 from gradsim.kernels._jit import load_units
@@ -57,6 +59,8 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "counts": (1, 2),
         "ticks": (1, 1),
         "output": (5, group.n_out),
+        "kept_output": (4 * head_rows if scalars["keep_output"] else 0, group.n_out),
+        "kept_output_e": (3, head_rows),
         "weight_square": (3 * maps, 2),
         "store": (1, sizes.store),
         "slopes": (1, sizes.slopes),
@@ -91,7 +95,7 @@ def _kind(name: str, real: np.dtype) -> np.dtype:
     return np.dtype(np.int64 if name in INTS else np.float64)
 
 
-def _empty(shape: tuple[int, int], kind: np.dtype) -> np.ndarray:
+def _empty(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
     """Zeros that start on a cache line, so that equal work gives equal bits."""
     size = shape[0] * shape[1] * kind.itemsize
     memory = np.zeros(size + ALIGNMENT, np.uint8)
@@ -99,18 +103,28 @@ def _empty(shape: tuple[int, int], kind: np.dtype) -> np.ndarray:
     return memory[first : first + size].view(kind).reshape(shape)
 
 
+def _aligned(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Copies that start on a cache line."""
+    copies = [_empty(array.shape, array.dtype) for array in arrays]
+    for copy, array in zip(copies, arrays):
+        copy[:] = array
+    return copies
+
+
 def work_bytes(item: "Pass") -> int:
     """Memory of one worker."""
     sizes = [r * c * _kind(name, item.real).itemsize for name, (r, c) in item.shapes.items()]
     making = item.maker.nbytes if item.maker else 0
-    return sum(sizes) + sum(array.nbytes for array in item.start.values()) + making
+    own = sum(array.nbytes for part in item.reductions for array in part.scratch())
+    return sum(sizes) + sum(array.nbytes for array in item.start.values()) + making + own
 
 
 def results_bytes(item: "Pass") -> int:
     """Memory of the results of one network."""
     p = item.scalars
     entries = p["head_rows"] if p["each"] else p["heads"]
-    return 8 * (7 * entries * (p["layers"] + 2) + 6 * p["conditions"] * p["layers"])
+    own = sum(math.prod(part.shape(1)) for part in item.reductions)
+    return 8 * (7 * entries * (p["layers"] + 2) + 6 * p["conditions"] * p["layers"] + own)
 
 
 @cache
@@ -147,6 +161,18 @@ class Worker:
             self._set(name, _empty(shape, _kind(name, item.real)))
         self.arrays["batch_e"][4] = np.arange(self.arrays["batch_e"].shape[1])
         self._set("stop", stop)
+        self._own = [_aligned(part.scratch()) for part in item.reductions]
+        self._set("hooks", self._hooks())
+
+    def _hooks(self) -> np.ndarray:
+        """Kernels of further measurements, and their arrays after a place for their results."""
+        item, width = self._item, max((4 + 3 * len(own) for own in self._own), default=1)
+        hooks = np.zeros((len(item.reductions), width), np.int64)
+        for q, (part, own) in enumerate(zip(item.reductions, self._own)):
+            hooks[q, 0] = part.unit.address(CONTEXT, item.real)
+            for j, array in enumerate(own):
+                hooks[q, 4 + 3 * j : 7 + 3 * j] = array.ctypes.data, *array.shape
+        return hooks
 
     def _set(self, name: str, array: np.ndarray) -> None:
         """Describe an array (rows, columns) to the engine and keep it alive."""
@@ -164,6 +190,8 @@ class Worker:
         results = Results(self._item, len(seeds))
         for name, array in results.arrays.items():
             self._set(name, array)
+        for q, array in enumerate(results.own):
+            self.arrays["hooks"][q, 1:4] = array.ctypes.data, *array.shape
         seeds, maker = seeds.astype(np.uint64), self._item.maker
         if maker is None:
             self._run(seeds, 0, len(seeds), key)
@@ -195,6 +223,14 @@ class Results:
         }
         self.arrays = {name: np.full(shape, np.nan) for name, shape in shapes.items()}
         self.arrays["status"] = np.zeros((max(lines, 1), 2), np.int64)
+        self.own = [np.full(part.shape(seeds), np.nan) for part in item.reductions]
+
+    def reduced(self, measurement: str, variable: str) -> np.ndarray:
+        """Values (seed, entry or head, layer, …) of a variable that a reduction measures."""
+        parts = self._item.reductions
+        (q,) = (q for q, part in enumerate(parts) if part.spec.name == measurement)
+        values = parts[q].read(variable, self.own[q])
+        return finite(values, self.status()[..., 0])
 
     def layered(self, variable: int) -> np.ndarray:
         """Results (seed, entry, layer) of one layered variable."""

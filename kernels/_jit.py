@@ -19,8 +19,9 @@ from typing import Any
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core.caching import FunctionCache
-from numba.core.extending import overload
+from numba.core.extending import intrinsic, overload
 from numba.core.sigutils import normalize_signature
 
 
@@ -146,6 +147,7 @@ class _Unit:
         self.double, self.loaded = double, set[np.dtype]()
         self._symbol = f"gradsim.{function.__module__}.{function.__qualname__}.{KERNEL_HASH[:16]}"
         self.dispatcher = jit(function)
+        self._address = dict[np.dtype, int]()
 
     def external(self, record: Any, real: np.dtype) -> Any:
         """Declaration of the unit for a dtype."""
@@ -181,10 +183,59 @@ class _Unit:
         result = self.dispatcher.overloads[signature.args]
         pointer = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
         self.name(real, pointer)
+        self._address[real] = pointer
         self.loaded.add(real)
 
+    def address(self, context: np.dtype, real: np.dtype) -> int:
+        """Where the compiled unit lies; those that it calls must have been loaded."""
+        with _LOCK:
+            self.load(numba.from_dtype(context), real)
+        return self._address[real]
 
-def unit(function: Callable | None = None, *, double: bool = False) -> Any:
+
+class _Plain:
+    """Stands for an optional unit where nothing is compiled: its address is its number."""
+
+    def __init__(self, function: Callable) -> None:
+        _PLAIN.append(function)
+        self._number = len(_PLAIN)
+
+    def address(self, context: np.dtype, real: np.dtype) -> int:
+        """Return the number by which `call_at` finds the function."""
+        return self._number
+
+
+_PLAIN: list[Callable] = []
+
+
+def call_at(at, x, like, q, s, seeds, key, seed):
+    """Call the optional unit at an address, which a compiled kernel could not know by name."""
+    _PLAIN[at - 1](x, like, q, s, seeds, key, seed)
+
+
+@intrinsic
+def _call_at(_, at, x, like, q, s, seeds, key, seed):
+    given = (x, like, q, s, seeds, key, seed)
+
+    def emit(context, builder, signature, args):
+        kinds = [context.get_argument_type(kind) for kind in signature.args[1:]]
+        function = ir.FunctionType(context.get_argument_type(numba.types.none), kinds)
+        passed = [
+            context.get_value_as_argument(builder, kind, value)
+            for kind, value in zip(signature.args[1:], args[1:])
+        ]
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), passed)
+        return context.get_dummy_value()
+
+    return numba.types.none(at, *given), emit
+
+
+@overload(call_at)
+def _called_at(at, x, like, q, s, seeds, key, seed):
+    return lambda at, x, like, q, s, seeds, key, seed: _call_at(at, x, like, q, s, seeds, key, seed)
+
+
+def unit(function: Callable | None = None, *, double: bool = False, optional: bool = False) -> Any:
     """Compile a kernel on its own and let others call it by name.
 
     Numba compiles everything that a function calls into it, at every level anew, which takes
@@ -192,12 +243,15 @@ def unit(function: Callable | None = None, *, double: bool = False) -> Any:
     number of the dtype of the run, and whole numbers (``key`` and ``seed`` unsigned); it returns
     nothing.
     ``double`` units are called in float64 too whatever the dtype of the run.
+    ``optional`` units are called by `call_at` alone, and compiled when their address is asked for.
     """
     if function is None:
-        return lambda f: unit(f, double=double)
+        return lambda f: unit(f, double=double, optional=optional)
     if numba.config.DISABLE_JIT:
-        return function
+        return _Plain(function) if optional else function
     this = _Unit(function, double)
+    if optional:
+        return this
     _UNITS.append(this)
 
     def call(x, like, *rest):

@@ -4,7 +4,7 @@ One network is one draw; all rows (conditions x examples) share it.  Layers of a
 of an RNN are the same loop: only the address of the weights, and where a cost enters, differ.
 """
 
-from ._jit import jit
+from ._jit import call_at, jit
 from .backward import run_backward
 from .draws import draw_network
 from .forward import run_forward
@@ -26,6 +26,9 @@ def run(x, like, seeds, first, last, key):
         if x.gradient:
             run_backward(x, like, s, seeds.size, key, seeds[s])
             write_status(x, like, s, seeds.size)
+            for q in range(x.hooks.rows):
+                if not ints(x.stop)[0, 0]:
+                    call_at(ints(x.hooks)[q, 0], x, like, q, s, seeds.size, key, seeds[s])
         if ints(x.stop)[0, 0]:
             return
 

@@ -71,6 +71,9 @@ def run_heads(x, like, layer, s, seeds):
                 ints(x.bad_head)[0, k] = layer
             if x.gradient:
                 ea = _cost(x, like, e, h, b)
+                if x.keep_output:
+                    own = head[LOSS, h] == losses.CROSS_ENTROPY or head[OUTPUT, h] == SOFTMAX
+                    _keep(x, k, e if own else ea, ea)  # other outputs leave z at the scale of a
             else:
                 ea = losses.output_row(
                     x, head[OUTPUT, h], floats(x.head_f)[OUTPUT_SLOPE, h], output_row(x, _Z), e,
@@ -82,6 +85,15 @@ def run_heads(x, like, layer, s, seeds):
             scale = floats(x.head_f)[HEAD_SCALE, h]
             norm = log10_scaled(floats(x.weight_square)[1, 1], scale, head[HEAD_SCALE_E, h])
             floats(x.head_signal)[WEIGHT_NORM * seeds + s, h] = norm
+
+
+@jit
+def _keep(x, k, e, ea):
+    """Store the output row at hand for the measurements."""
+    kept, kept_e, size = floats(x.kept_output), ints(x.kept_output_e), 4 * x.n_out
+    for i in range(size):
+        kept[4 * k + i // x.n_out, i % x.n_out] = floats(x.output)[i // x.n_out, i % x.n_out]
+    kept_e[0, k], kept_e[1, k], kept_e[2, k] = e, ea, ints(x.delta_e)[0, k]
 
 
 @jit

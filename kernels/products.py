@@ -15,7 +15,7 @@ RECURRENT, INPUT = range(2)  # the two matrices of an affine map: W and U
 
 
 @jit
-def _tile(x, like, which, m, layer, lo, hi, again, key, seed):
+def weight_tile(x, like, which, m, layer, lo, hi, again, key, seed):
     """Rows lo..hi of matrix ``which`` of map m; drawn unless in memory: given, made, or kept."""
     n_in = ints(x.layer)[WIDTH, layer - 1] if which == RECURRENT else x.n_in
     array = x.weights if which == RECURRENT else x.input_weights
@@ -45,7 +45,7 @@ def forward_product(x, like, which, m, layer, a_at, rows, out_at, again, squares
     first = 3 * m + (0 if recurrent else 2)
     for lo in range(0, made, tile):
         hi = min(lo + tile, made)
-        w = _tile(x, like, which, m, layer, lo, hi, again, key, seed)
+        w = weight_tile(x, like, which, m, layer, lo, hi, again, key, seed)
         for q in range(first, first + squares):
             count = min(np.int64(floats(x.weight_square)[q, 0]), hi) - lo
             floats(x.weight_square)[q, 1] += dot(w, 0, w, 0, max(count, 0) * w.shape[1], 1.0, 1.0)
@@ -84,7 +84,7 @@ def backward_product(x, like, which, m, layer, d_at, rows, made, key, seed):
     tile = min(ints(x.layer)[TILE, layer], made) if recurrent else made
     for lo in range(0, made, tile):
         hi = min(lo + tile, made)
-        w = _tile(x, like, which, m, layer, lo, hi, 1, key, seed)
+        w = weight_tile(x, like, which, m, layer, lo, hi, 1, key, seed)
         for top in range(0, rows, x.row_tile):
             if ints(x.stop)[0, 0]:
                 return

@@ -35,7 +35,8 @@ SCALARS = (
     "each",  # every example is a result of its own
     "gradient", "signal",  # what is measured
     "totals",  # the gradient of all weights of an RNN over its steps
-    "keep_delta",  # store every delta (totals of tied weights, network export)
+    "keep_delta",  # store every delta (totals of tied weights, network export, measurements)
+    "keep_output",  # store the output rows of an MLP
     "cost_slot",  # slopes that belong to an RNN's state, for cross-entropy; -1 without
     "last_drive",  # the affine map with U that the backward pass meets first
     "lead",  # operations before the first affine map: output layers run them too
@@ -79,6 +80,7 @@ INTS = {
     "input_cotangent_e": "1; H * B",
     "bad": "1; C * B: first layer with a non-finite forward value, 0 without",
     "bad_head": "1; H * B",
+    "kept_output_e": "exponents of z, a and delta of the output rows; H * B",
     "zero_head": "1; H * B: status of an output row whose delta is 0",
     "zero": "first layer (from the output) of zero delta, its status; H * B",
     "counts": "1; 2",
@@ -86,6 +88,7 @@ INTS = {
     "ticks": "1; layers done",
     "norm_e": "norm * (L + 1) + l; exponents of scales: of each row, or of each condition",
     "stop": "1; set to end the run",
+    "hooks": "measurement; address of its kernel, then start, rows, columns of its arrays",
     "facts": "see rows.HOMOGENEOUS ...; activation",
     "programs": "operation of a user's activation; kind, operand, operand, code",
 }
@@ -107,6 +110,7 @@ FLOATS = {
     "x_square": "step; B",
     "y": "(block * slices + t) * B + b; n_out",
     "output": "z, a, slopes, delta and live units of one output row; n_out",
+    "kept_output": "4 (h * B + b) + z, a, slopes, delta of an output row; n_out",
     "acc": "see ROW_DELTA ...; H * B: squared norms of a layer",
     "acc_mean": "see MEAN_BIAS ...; H: of a batch mean",
     "total": "1; H * B: squared norm summed over untied steps",
@@ -190,6 +194,20 @@ def floats(array):
 
 
 @jit(inline=True)
+def own_floats(x, q, j):
+    """Array j (rows, columns) of float64 of the measurement with row q of `hooks`."""
+    row = ints(x.hooks)[q]
+    return _view(row[1 + 3 * j], (row[2 + 3 * j], row[3 + 3 * j]), np.float64)
+
+
+@jit(inline=True)
+def own_ints(x, q, j):
+    """Array j (rows, columns) of int64 of the measurement with row q of `hooks`."""
+    row = ints(x.hooks)[q]
+    return _view(row[1 + 3 * j], (row[2 + 3 * j], row[3 + 3 * j]), np.int64)
+
+
+@jit(inline=True)
 def _reals32(like, array):
     return _view(array.at, (array.rows, array.columns), np.float32)
 
@@ -225,6 +243,13 @@ _view_real = by_dtype(_view32, _view64)
 def view(at, like, rows, columns):
     """View (rows, columns) of T at an address."""
     return _view_real(like, at, rows, columns)
+
+
+@jit(inline=True)
+def own_reals(x, like, q, j):
+    """Array j (rows, columns) of T of the measurement with row q of `hooks`."""
+    row = ints(x.hooks)[q]
+    return _view_real(like, row[1 + 3 * j], row[2 + 3 * j], row[3 + 3 * j])
 
 
 @jit(inline=True)

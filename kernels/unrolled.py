@@ -33,6 +33,15 @@ def enter(x, like, step, s):
 @jit
 def _state_cost(x, like, k, step):
     """Add the cost of backward row k at a step; returns its gradient (1, unit) and exponent."""
+    g, eg, part, part_e = state_gradient(x, like, k, step)
+    cost, cost_e = floats(x.cost)[0], ints(x.cost_e)[0]
+    cost[k], cost_e[k] = losses.add_costs(cost[k], cost_e[k], part, part_e)
+    return g, eg
+
+
+@jit
+def state_gradient(x, like, k, step):
+    """Gradient (1, unit) of the cost of backward row k at a step, its exponent, and the cost."""
     h, r, written = k // x.examples, ints(x.row)[0, k], ints(x.states)[0, 1]
     state, es = value(x, like, written, step), ints(x.exponent)[ints(x.index)[written, step]]
     h64, slopes, g = output_row(x, 1), output_row(x, 2), output_row(x, 3)
@@ -44,9 +53,7 @@ def _state_cost(x, like, k, step):
             slopes[0, i] = source[r, i]
     y = target_row(x, h, k % x.examples, step)
     eg, part, part_e = losses.state_cost(ints(x.head)[LOSS, h], h64, es[r], slopes, y, g)
-    cost, cost_e = floats(x.cost)[0], ints(x.cost_e)[0]
-    cost[k], cost_e[k] = losses.add_costs(cost[k], cost_e[k], part, part_e)
-    return g, eg
+    return g, eg, part, part_e
 
 
 @jit
