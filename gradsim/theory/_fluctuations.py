@@ -59,13 +59,16 @@ def _homogeneous(slopes: Slopes, q: float) -> Local | None:
 
 
 def _local(entry: Activation, q: float, slope: float, value: float, steep: float) -> Local:
-    root = math.sqrt(q)
+    root, known = math.sqrt(q), {}
+
+    def at(z: np.ndarray) -> tuple:
+        if not known:  # the nodes are the same for all averages
+            known["at"] = entry.value(z, slope), entry.slope(z, slope), z / root
+        return known["at"]
 
     def mean(f: Any) -> float:
         """E f(phi, phi', z / sqrt(q)); d/dq E f = E f (x^2 - 1) / (2 q), and so on."""
-        return gaussian_mean(
-            lambda z: f(entry.value(z, slope), entry.slope(z, slope), z / root), q, entry.kinks
-        )
+        return gaussian_mean(lambda z: f(*at(z)), q, entry.kinks)
 
     first = mean(lambda a, s, x: s * s * (x * x - 1)) / (2 * q) / steep
     overlap = mean(lambda a, s, x: x * s * a) * root

@@ -11,9 +11,9 @@ networks", NeurIPS 1997 (erf).
 """
 
 import math
+from functools import lru_cache
 
 from gradsim.activations import activations
-from gradsim.kernels.activations import Activation
 from gradsim.theory._moments import limit_slopes, square_growth
 from gradsim.theory._pairs import pair_slopes, pair_values
 from gradsim.theory.length_map import check_finite, check_variance, chi_1, fixed_point, q_map
@@ -156,11 +156,13 @@ def c_star(activation: str, sigma_w: float, sigma_b: float, *, slope: float = 0.
         return math.nan if straight and sigma_b == 0 else 1.0
     if chi_1(activation, sigma_w, q, slope=slope) <= 1 + _MARGINAL:
         return 1.0
-    return 1 - _eps_star(entry, sigma_w, sigma_b, q, slope)
+    return 1 - _eps_star(activation, sigma_w, sigma_b, q, slope)
 
 
-def _eps_star(entry: Activation, sigma_w: float, sigma_b: float, q: float, slope: float) -> float:
+@lru_cache(maxsize=1024)
+def _eps_star(name: str, sigma_w: float, sigma_b: float, q: float, slope: float) -> float:
     """1 - c* in the chaotic phase."""
+    entry = activations[name]
     from scipy.optimize import brentq  # slow to import
 
     def excess(log_eps: float) -> float:  # positive between 0 and 1 - c*
@@ -247,7 +249,7 @@ def xi_c(activation: str, sigma_w: float, sigma_b: float, *, slope: float = 0.01
     chi = chi_1(activation, sigma_w, q, slope=slope)
     if q == 0 or chi <= 1 + _MARGINAL:
         return math.inf if abs(chi - 1) <= _MARGINAL else scale_of(chi)
-    eps = _eps_star(entry, sigma_w, sigma_b, q, slope)
+    eps = _eps_star(activation, sigma_w, sigma_b, q, slope)
     return scale_of(sigma_w * sigma_w * pair_slopes(entry, q, eps, slope))
 
 

@@ -94,7 +94,7 @@ def growth_row(activation, sw2, sb2, printed):
         x = np.random.default_rng(n).standard_normal(n)
         x *= math.sqrt(n * (limit.q_star.item() - sb2) / sw2) / np.linalg.norm(x)
         model = gs.MLP(depth=last + 1, width=n, **fields, **LINEAR_COST)
-        delta = 2 * LN10 * gs.simulate(model, 24000 // n, inputs=x, **RUN).log10_delta_norm
+        delta = 2 * LN10 * gs.simulate(model, 14000 // n, inputs=x, **RUN).log10_delta_norm
         ratio = np.exp((delta.sel(layer=first) - delta.sel(layer=last + 1)).values)
         near = np.exp((delta.sel(layer=last) - delta.sel(layer=last + 1)).values)
         value = math.log(ratio.mean() / near.mean())
@@ -109,7 +109,7 @@ def growth_row(activation, sw2, sb2, printed):
 def residual(n):
     """ln of the mean square growth of dC/dx over ten blocks and a layer of unit gain."""
     model = gs.MLP(depth=11, width=n, cell="residual", **LINEAR_COST)
-    ds = gs.simulate(model, 16000 // n, **RUN)
+    ds = gs.simulate(model, 12000 // n, **RUN)
     last = ds.log10_delta_norm.sel(layer=11)
     ratio = np.exp(2 * LN10 * (ds.log10_input_grad_norm - last).values)
     return math.log(ratio.mean()), ratio.std() / ratio.mean() / math.sqrt(ratio.size)
@@ -123,13 +123,13 @@ def recurrent(n):
     state = x * size * math.sqrt(n) / np.linalg.norm(x)
     model = gs.RNN(steps=12, width=n, sigma_w=2.0, tied=False, loss="linear",
                    initial_state=tuple(state))  # fmt: skip
-    value, error = mean_of(log_ratios(model, 24000 // n))
+    value, error = mean_of(log_ratios(model, 14000 // n))
     return value / 22, error / 22
 
 
 def fixed_point(n):
     model = gs.MLP(depth=16, width=n, sigma_w=math.sqrt(1.5), sigma_b=math.sqrt(0.05))
-    q = gs.simulate(model, 48000 // n, dtype="float32", progress=False, measure="signal")
+    q = gs.simulate(model, 30000 // n, dtype="float32", progress=False, measure="signal")
     return mean_of(q.z_mean_square.sel(layer=15).values)
 
 
