@@ -32,6 +32,7 @@ from gradsim.theory.random_walk import random_walk_gain, walk_coefficients
 from gradsim.theory.recurrent import gradient_conditions, latch, recurrent
 from gradsim.theory.residual import residual_growth
 from gradsim.theory.scalar import scalar_product
+from gradsim.theory.symmetric import symmetric_growth
 
 __all__ = [
     "c_map",
@@ -69,6 +70,7 @@ __all__ = [
     "residual_growth",
     "scalar_product",
     "skip",
+    "symmetric_growth",
     "universal_edges",
     "walk_coefficients",
     "xi_c",
