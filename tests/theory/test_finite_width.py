@@ -222,6 +222,26 @@ def test_finite_width__of_tanh_is_the_profile_with_its_walk():
     assert x.std() == pytest.approx(law.log10_delta_sd[0].item(), rel=0.1)
 
 
+def test_finite_width__survives_what_explodes_vanishes_or_is_cut():
+    """Far from 1 a mean square leaves relu of gelu and a linear network of tanh."""
+    up = finite_width(gs.MLP(depth=400, activation="gelu", sigma_w=10.0, **EXACT))
+    assert up.var_log[0].item() == pytest.approx(5 * 399 / 64, rel=1e-3)
+    down = finite_width(gs.MLP(depth=1200, activation="tanh", sigma_w=0.3, **EXACT))
+    assert down.var_log[0].item() == pytest.approx(2 * 1199 / 64, rel=1e-3)
+    assert (up.mean_log[0] > 1000) & (down.mean_log[0] < -1000)
+    for name in ("relu", "tanh"):
+        cut = finite_width(gs.MLP(depth=3, activation=name, sigma_w=0.0, **EXACT))
+        assert cut.mean_log.values.tolist() == [-math.inf, -math.inf, 0.0]
+
+
+def test_theory__of_a_users_expression_is_that_of_the_activation_it_spells():
+    gs.activation("theory_mish", lambda t, z: z * t.tanh(t.softplus(z)))
+    fields = {"depth": 6, "width": 30, "sigma_w": 1.4, "sigma_b": 0.5}
+    own, known = (finite_width(gs.MLP(activation=a, **fields)) for a in ("theory_mish", "mish"))
+    np.testing.assert_allclose(own.mean_log, known.mean_log, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(own.var_log, known.var_log, rtol=1e-10, atol=1e-13)
+
+
 def test_finite_width__refuses_by_name():
     with pytest.raises(ValueError, match="must have tied=False, got tied=True"):
         finite_width(gs.RNN())
