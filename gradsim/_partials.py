@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from gradsim.plan import Group
     from gradsim.simulate import Run
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-LOW, HIGH = -10.0, 2.0
+QUANTILES = (0.05, 0.5, 0.95)
+LOW, HIGH = -8.0, 1.0
 _CELLS, _SUMS = 1024, 1024
 
 
