@@ -9,6 +9,7 @@ from typing import Any
 from gradsim._bounds import BOUNDS
 from gradsim._measurement import NETWORK, STATES, Measurement, Spec, Variable
 from gradsim._registry import Registry, brief
+from gradsim._stretching import JACOBIAN, LYAPUNOV
 
 _BATCH = "one cost per network: the mean over examples"
 _GRADIENT = (
@@ -92,6 +93,8 @@ measurements_table = {
     ),
     "signal": Measurement("signal", "what the forward pass carries", _SIGNAL),
     "bounds": BOUNDS,
+    "jacobian": JACOBIAN,
+    "lyapunov": LYAPUNOV,
 }
 
 
