@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradsim._bounds import BOUNDS
+from gradsim._clipping import CLIPPING
 from gradsim._measurement import NETWORK, STATES, Measurement, Spec, Variable
 from gradsim._registry import Registry, brief
+from gradsim._spectrum import SPECTRUM
 from gradsim._stretching import JACOBIAN, LYAPUNOV
 
 _BATCH = "one cost per network: the mean over examples"
@@ -95,6 +97,8 @@ measurements_table = {
     "bounds": BOUNDS,
     "jacobian": JACOBIAN,
     "lyapunov": LYAPUNOV,
+    "spectrum": SPECTRUM,
+    "clipping": CLIPPING,
 }
 
 

@@ -10,18 +10,11 @@ import numpy as np
 
 from ._jit import jit, unit
 from .graded import NOISE, advance, directions, factor, normalise_rows
+from .jvp import MAP, SHAPE, TANGENT_ARRAYS
 from .measure import entries_of
 from .program import DEPTH, WIDTH, ints, own_floats, own_ints
 from .singular import log10_singular_values
-from .tangents import (
-    MAP,
-    PREACTIVATIONS,
-    PROJECTION,
-    SHAPE,
-    STATES,
-    TANGENT_ARRAYS,
-    layer_tangents,
-)
+from .tangents import PREACTIVATIONS, PROJECTION, STATES, layer_tangents
 from .vecmath import log
 
 LOG_2 = 0.69314718055994530942
