@@ -20,6 +20,7 @@ ONE = np.float64(1)
 NOISE = 2.0**-49  # rounding of one unit in a factorisation
 HALF_LOG2_E = 0.72134752044448170368
 _CANCELLED = 2.0**-20  # a squared norm, updated by subtraction, that has to be summed anew
+_BLOCK = 32  # numbers that a sum takes at a time: one that starts at a multiple has no remainder
 _NEGLIGIBLE = -120  # binary exponent of a part that no digit of a row depends on
 SIZES, SPARE, OWN, SQUARE, SQUARE_E = range(5)  # rows of scratch beside the matrices
 SCRATCH = 5
@@ -28,9 +29,9 @@ SCRATCH = 5
 @jit
 def top_exponent(row, first, last):
     """Binary exponent of the largest magnitude among elements first..last; EMPTY for zeros."""
-    top = bits(ONE) * 0
-    for i in range(first, last):
-        top = max(top, bits(row[i]))
+    top, part = bits(ONE) * 0, row[first:last]
+    for i in range(part.size):
+        top = max(top, bits(part[i]))
     return exponent_of(top) if top > 0 else np.int64(EMPTY)
 
 
@@ -38,8 +39,9 @@ def top_exponent(row, first, last):
 def lift(row, first, last, k):
     """Multiply elements first..last by 2**k, |k| < 2046."""
     low, high = power(k // 2, ONE), power(k - k // 2, ONE)
-    for i in range(first, last):
-        row[i] = row[i] * low * high
+    part = row[first:last]
+    for i in range(part.size):
+        part[i] = part[i] * low * high
 
 
 @jit
@@ -52,11 +54,18 @@ def square(row, first, last):
     return dot(row, first, row, first, last - first, low, high), k
 
 
-@jit
-def add_row(row, other, factor, first, last):
-    """Add factor * other to row, elements first..last."""
-    for i in range(first, last):
-        row[i] = fma(factor, other[i], row[i])
+@jit(inline=True)
+def row_dot(x, r, y, k, first, last):
+    """Sum of x[r, i] y[k, i] over columns first..last."""
+    return dot(x, r * x.shape[1] + first, y, k * y.shape[1] + first, last - first, ONE, ONE)
+
+
+@jit(inline=True)
+def add_row(x, r, y, k, factor, first, last):
+    """Add factor * y[k] to x[r], columns first..last."""
+    target, source = x[r, first:last], y[k, first:last]
+    for i in range(target.size):  # from 0: Numba cannot tell that ``first`` is not negative
+        target[i] = fma(factor, source[i], target[i])
 
 
 @jit
@@ -127,9 +136,9 @@ def _arrange(rows, count, n, order, scratch):
 @jit
 def _share(row, sizes, first, last):
     """Largest |row| / sizes among elements first..last."""
-    top = 0.0
-    for i in range(first, last):
-        top = max(top, abs(row[i]) / sizes[i])
+    top, part, whole = 0.0, row[first:last], sizes[first:last]
+    for i in range(part.size):
+        top = max(top, abs(part[i]) / whole[i])
     return top
 
 
@@ -142,7 +151,7 @@ def _pivot(rows, count, live, rank, taken, exponents, scratch):
         if taken[j] != -1:
             continue
         if rank > 0:
-            last = scale(rows[j, rank - 1], -np.int64(shifts[j]))
+            last = rows[j, rank - 1] * power(-np.int64(shifts[j]), ONE)
             squares[j] -= last * last
         if rank == 0 or squares[j] < _CANCELLED:
             squares[j], k = square(rows[j], rank, live)
@@ -183,7 +192,7 @@ def factor(rows, count, n, exponents, pivoted, noise, taken, q, order, scratch):
             if pivoted:  # its square is to be left as it is: the rank has not grown
                 _restore(rows, count, rank, taken, scratch)
             continue
-        _reflect(rows, count, live, rank, j, taken, q[rank])
+        _reflect(rows, count, live, rank, j, taken, q)
         taken[j] = rank
         rank += 1
     for j in range(count):
@@ -196,30 +205,30 @@ def _restore(rows, count, rank, taken, scratch):
     """Undo the subtraction of `_pivot`, which will come again for the same column."""
     for j in range(count):
         if taken[j] == -1 and rank > 0:
-            last = scale(rows[j, rank - 1], -np.int64(scratch[SQUARE_E, j]))
+            last = rows[j, rank - 1] * power(-np.int64(scratch[SQUARE_E, j]), ONE)
             scratch[SQUARE, j] += last * last
 
 
 @jit
-def _reflect(rows, count, live, rank, j, taken, v):
+def _reflect(rows, count, live, rank, j, taken, q):
     """Reflect what is left of row j onto column ``rank``, and with it all rows to come.
 
-    The reflection I - v v^T is kept as v.
+    The reflection I - v v^T is kept as v = q[rank], with zeros before its first column.
     """
-    norm, e = square(rows[j], rank, live)
+    v, (norm, e) = q[rank], square(rows[j], rank, live)
     norm = np.sqrt(norm)
-    for i in range(rank, live):
-        v[i] = rows[j, i]
+    for i in range(live):
+        v[i] = rows[j, i] if i >= rank else 0.0
     lift(v, rank, live, -e)
     length = 1.0 / np.sqrt(norm * (norm + abs(v[rank])))  # sqrt(2) over the norm of v
     norm = norm if v[rank] >= 0.0 else -norm
     v[rank] += norm
     for i in range(rank, live):
         v[i] *= length
+    first = rank - rank % _BLOCK
     for k in range(count):
         if taken[k] == -1 and k != j:
-            along = dot(rows[k], rank, v, rank, live - rank, ONE, ONE)
-            add_row(rows[k], v, -along, rank, live)
+            add_row(rows, k, q, rank, -row_dot(rows, k, q, rank, first, live), first, live)
     rows[j, rank] = scale(-norm, e)
 
 
@@ -231,15 +240,13 @@ def directions(q, rank, n, order, scratch):
     for i in range(n):
         live += sizes[i] > 0.0
     for k in range(rank - 1, -1, -1):
-        v = q[k]
+        first = k - k % _BLOCK
         for i in range(k + 1, rank):  # rows of Q already, from column k + 1 on
-            q[i, k] = 0.0
-            along = dot(q[i], k, v, k, live - k, ONE, ONE)
-            add_row(q[i], v, -along, k, live)
-        first = v[k]
+            add_row(q, i, q, k, -row_dot(q, i, q, k, first, live), first, live)
+        head = q[k, k]
         for i in range(k, live):
-            v[i] *= -first
-        v[k] += 1.0
+            q[k, i] *= -head
+        q[k, k] += 1.0
     for k in range(rank):
         for i in range(n):
             spare[order[i]] = q[k, i] if i < live else 0.0
@@ -248,19 +255,21 @@ def directions(q, rank, n, order, scratch):
 
 
 @jit
-def advance(rows, count, taken, rank, t, width, exponents, out, out_e):
+def advance(rows, count, taken, rank, t, width, exponents, out, out_e, scratch):
     """Rows i < rank of out (rank, width) = sum_j L_ji t_j 2**e_j, with exponents of their own."""
+    factors, sizes = scratch[SPARE], scratch[OWN]
     for i in range(rank):
         top = np.int64(EMPTY)
         for j in range(count):
-            if (taken[j] < 0 or taken[j] >= i) and rows[j, i] != 0.0:
-                top = max(top, exponent_of(bits(rows[j, i])) + exponents[j])
+            factors[j] = rows[j, i] if taken[j] < 0 or taken[j] >= i else 0.0
+            if factors[j] != 0.0:
+                size = exponent_of(bits(factors[j])) + exponents[j]
+                sizes[j], top = size, max(top, size)
         for k in range(width):
             out[i, k] = 0.0
         for j in range(count):
-            if (taken[j] < 0 or taken[j] >= i) and rows[j, i] != 0.0:
-                k = exponents[j] - top
-                if exponent_of(bits(rows[j, i])) + k > _NEGLIGIBLE:
-                    add_row(out[i], t[j], scale(rows[j, i], k), 0, width)
+            if factors[j] != 0.0 and sizes[j] > top + _NEGLIGIBLE:
+                factor = factors[j] * power(exponents[j] - top, ONE)
+                add_row(out, i, t, j, factor, 0, width)
         out_e[i] = top
     normalise_rows(out, rank, width, out_e)

@@ -9,10 +9,18 @@ is that of Drmac and Veselic 2008, ibid. 29, 1322).
 import numpy as np
 
 from ._jit import jit
-from .floats import fma, scale
-from .graded import HALF_LOG2_E, ONE, factor, lift, normalise_rows, sort_places, top_exponent
+from .floats import fma
+from .graded import (
+    HALF_LOG2_E,
+    ONE,
+    factor,
+    lift,
+    normalise_rows,
+    row_dot,
+    sort_places,
+    top_exponent,
+)
 from .norms import EMPTY, log10_norm, power
-from .sums import dot
 from .vecmath import bits, exponent_of, log
 
 PARALLEL = 2.0**-80  # squared cosine of two rows that counts as a right angle
@@ -21,13 +29,13 @@ _CANCELLED = 2.0**-4  # share of a squared norm after which the difference is su
 FACTORISATIONS = 2  # before the rotations: each brings the rows nearer to right angles
 SWEEPS = 40  # a bound; matrices without any grading take eight
 _FAR = -500  # binary exponent of a ratio that is as good as 0
-_GONE = 4000  # binary exponent beyond which nothing is left of any number
+_GONE = -1000  # binary exponent of a part that is as good as 0 beside a row of about 1
 PLACES = 3  # rows of whole numbers that a factorisation needs
 
 
 @jit(inline=True)
-def _rotate(big, small, n, ratio, high, low, along):
-    """Rotate two rows to a right angle; ``small`` stands for ratio times itself.
+def _rotate(rows, i, k, n, ratio, high, low, along):
+    """Rotate rows i (larger) and k to a right angle; row k stands for ratio times itself.
 
     tan = ratio * tau with tau = 1 / (u + sqrt(ratio^2 + u^2)), u = ratio |cot(2 angle)|, for
     squared norms ``high`` and ``low`` and a product ``along``.  Returns the new squared norms.
@@ -38,22 +46,22 @@ def _rotate(big, small, n, ratio, high, low, along):
     cosine = 1.0 / np.sqrt(1.0 + tau * tau * ratio * ratio)
     sine, far = cosine * tau, cosine * tau * ratio * ratio
     for j in range(n):
-        x, y = big[j], small[j]
-        big[j] = fma(far, y, cosine * x)
-        small[j] = fma(-sine, x, cosine * y)
+        x, y = rows[i, j], rows[k, j]
+        rows[i, j] = fma(far, y, cosine * x)
+        rows[k, j] = fma(-sine, x, cosine * y)
     return high + tau * ratio * ratio * along, low - tau * along
 
 
 @jit
 def _measure(rows, j, n, exponents, squares):
     """Note the squared norm of row j, brought back to about 1 where it has left it."""
-    squares[j] = dot(rows[j], 0, rows[j], 0, n, ONE, ONE)
+    squares[j] = row_dot(rows, j, rows, j, 0, n)
     if not _LOW < squares[j] < _HIGH:
         k = top_exponent(rows[j], 0, n)
         if k != EMPTY:
             lift(rows[j], 0, n, -k)
             exponents[j] += k
-            squares[j] = dot(rows[j], 0, rows[j], 0, n, ONE, ONE)
+            squares[j] = row_dot(rows, j, rows, j, 0, n)
 
 
 @jit
@@ -63,7 +71,7 @@ def _sweep(rows, count, n, exponents, squares):
     for first in range(count - 1):
         for second in range(first + 1, count):
             i, k = first, second
-            along = dot(rows[i], 0, rows[k], 0, n, ONE, ONE)
+            along = row_dot(rows, i, rows, k, 0, n)
             if along * along <= PARALLEL * squares[i] * squares[k]:
                 continue
             turned, gap = turned + 1, exponents[k] - exponents[i]
@@ -71,9 +79,7 @@ def _sweep(rows, count, n, exponents, squares):
                 i, k, gap = k, i, -gap
             ratio = power(gap, ONE) if gap > _FAR else 0.0
             before = squares[k]
-            squares[i], squares[k] = _rotate(
-                rows[i], rows[k], n, ratio, squares[i], squares[k], along
-            )
+            squares[i], squares[k] = _rotate(rows, i, k, n, ratio, squares[i], squares[k], along)
             if not _LOW < squares[i] < _HIGH:
                 _measure(rows, i, n, exponents, squares)
             if not max(_LOW, _CANCELLED * before) < squares[k] < _HIGH:
@@ -101,7 +107,8 @@ def _columns(t, count, rank, taken, exponents, rows, rows_e):
                 top = max(top, exponent_of(bits(t[j, i])) + exponents[j])
         for j in range(count):
             kept = taken[j] < 0 or taken[j] >= i
-            rows[i, j] = scale(t[j, i], max(exponents[j] - top, -_GONE)) if kept else 0.0
+            gap = exponents[j] - top
+            rows[i, j] = t[j, i] * power(gap, ONE) if kept and gap > _GONE else 0.0
         rows_e[i] = top
 
 
@@ -112,7 +119,7 @@ def log10_singular_values(t, count, n, exponents, rows, places, scratch, out):
     ``rows`` (count, max(count, n)), ``places`` (PLACES, max(count, n)) and ``scratch`` as in
     `factor`; t is lost.  Returns how many there are.
     """
-    taken, order, rows_e = places[0], places[1], places[2]
+    taken, order, rows_e, rank = places[0], places[1], places[2], 0
     for _ in range(FACTORISATIONS):
         normalise_rows(t, count, n, exponents)
         rank = factor(t, count, n, exponents, True, 0.0, taken, rows, order, scratch)

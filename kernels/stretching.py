@@ -78,7 +78,7 @@ def _absorb(x, q, count, n, shift, main):
     rank = factor(rows, count, n, e[NEXT_E], True, NOISE * n, places[0], base, places[1], scratch)
     directions(base, rank, n, places[1], scratch)
     old, out = _slot(x, q, T, count, x.n_out), _slot(x, q, SPARE, rank, x.n_out)
-    advance(rows, count, places[0], rank, old, x.n_out, e[NEXT_E], out, places[2])
+    advance(rows, count, places[0], rank, old, x.n_out, e[NEXT_E], out, places[2], scratch)
     _copy(out, _slot(x, q, T if main else SIDE_T, rank, x.n_out))
     for i in range(rank):
         e[MAIN_E if main else SIDE_E, i] = places[2, i]
