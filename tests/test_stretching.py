@@ -172,6 +172,38 @@ def test_stretching__of_given_and_unstored_networks_is_that_of_the_drawn_one(tmp
     assert gs.load(tmp_path / "j.nc").identical(drawn)
 
 
+ALL = [
+    "gradient", "signal", gs.measurements.jacobian(layers=[0, 2]), "lyapunov", "spectrum",
+    gs.measurements.clipping(by="value", threshold=0.01),
+]  # fmt: skip
+
+
+def test_measurements__in_any_combination_order_and_memory_have_the_same_bits():
+    vary = {"sigma_w": [0.8, 1.5], "depth": [2, 5], "activation": ["tanh", "relu"]}
+    model = gs.MLP(width=6, output_width=4)
+    full = gs.simulate(model, 6, vary=vary, inputs=3, measure=ALL, threads=1)
+    part = gs.simulate(
+        model, [4, 1], vary=vary, inputs=3, measure=ALL[::-1], threads=2, memory_limit=60_000_000
+    )
+    for name in full.data_vars:
+        np.testing.assert_array_equal(part[name], full[name].sel(seed=[4, 1]))
+    alone = gs.simulate(model, 6, vary=vary, inputs=3, measure=["spectrum"])
+    for name in alone.data_vars:
+        np.testing.assert_array_equal(alone[name], full[name])
+
+
+def test_measurements__of_weights_that_are_not_kept_have_the_same_bits(monkeypatch):
+    model = gs.MLP(depth=4, width=7, output_width=3, cell="residual_single", sigma_b=0.2)
+    kept = gs.simulate(model, 3, measure=ALL)
+    monkeypatch.setattr("gradsim._layout.STORE_BYTES", 0)
+    drawn = gs.simulate(model, 3, measure=ALL)
+    monkeypatch.setattr("gradsim._layout.TILE", 15)
+    tiled = gs.simulate(model, 3, measure=ALL)
+    for name in kept.data_vars:
+        np.testing.assert_array_equal(drawn[name], kept[name])
+        np.testing.assert_allclose(tiled[name], kept[name], rtol=1e-12, atol=1e-12)
+
+
 def test_lyapunov__of_gaussian_products_is_newmans_within_four_standard_errors():
     """Newman 1986: lambda_k = ln g + (ln(2 / n) + psi((n - k + 1) / 2)) / 2, at every depth."""
     n, depth, seeds = 10, 200, 40
