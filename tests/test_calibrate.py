@@ -18,8 +18,10 @@ def test_calibrate__of_relu_and_linear_networks_is_exact():
     assert relu.note.values.tolist() == ["exact"] * 3
     np.testing.assert_array_equal(relu.low, relu.high)
     leaky = calibrate_gain("leaky_relu", width=8, slope=0.3)
-    model = gs.MLP(depth=9, width=8, activation="leaky_relu", slope=0.3, output="identity",
-                   loss="linear", sigma_w=leaky.sigma_w.sel(criterion="typical_backward").item())  # fmt: skip
+    model = gs.MLP(
+        depth=9, width=8, activation="leaky_relu", slope=0.3, output="identity", loss="linear",
+        sigma_w=leaky.sigma_w.sel(criterion="typical_backward").item(),
+    )  # fmt: skip
     assert gs.theory.finite_width(model).mean_log[0].item() == pytest.approx(0, abs=1e-12)
 
 
