@@ -78,9 +78,9 @@ def growth_rate(
     check_interval(level, resamples)
     norms, dim = layered(ds, variable)
     values, layers = flat(norms), norms[dim].values
-    inside = _default_window(values, layers) if window is None else _window(values, layers, window)
+    inside = _inside(values, layers, window)
     start, end, bounds = _ends(values, layers, inside)
-    growth = _relative(start, end) / (bounds[1] - bounds[0])[:, None, None]
+    growth = _per_layer(start, end, bounds)
     known = ~np.isnan(growth)
     zero = (np.isneginf(values) & inside[:, None, None]).any(axis=-1) & known
     parts = seed_parts(growth, start, end, bounds[1] - bounds[0])
@@ -110,6 +110,24 @@ def growth_rate(
     }
     call = f"growth_rate(window={window}, variable={variable!r}, level={level}, {resamples=})"
     return with_history(xr.Dataset(result), ds, call)
+
+
+def window_growth(
+    ds: xr.Dataset, variable: str, window: tuple[int, int] | None
+) -> tuple[xr.DataArray, str, Array, Array]:
+    """Norms, their dim, growth per layer (condition, seed, example), window ends (2, condition)."""
+    norms, dim = layered(ds, variable)
+    values, layers = flat(norms), norms[dim].values
+    start, end, bounds = _ends(values, layers, _inside(values, layers, window))
+    return norms, dim, _per_layer(start, end, bounds), bounds
+
+
+def _per_layer(start: Array, end: Array, bounds: Array) -> Array:
+    return _relative(start, end) / (bounds[1] - bounds[0])[:, None, None]
+
+
+def _inside(values: Array, layers: Array, window: tuple[int, int] | None) -> Array:
+    return _default_window(values, layers) if window is None else _window(values, layers, window)
 
 
 def _default_window(values: Array, layers: Array) -> Array:

@@ -64,7 +64,7 @@ def onset(
     """
     if isinstance(below, EllipsisType):
         below = 1e-3 if above is None else None
-    threshold = _threshold(below, above)
+    threshold = threshold_of(below, above)
     norms, dim = layered(ds, variable)
     values, layers = flat(norms), norms[dim].values
     output = output_layer(values, layers)
@@ -96,7 +96,7 @@ def onset(
     return with_history(xr.Dataset(result), ds, call)
 
 
-def _threshold(below: float | None, above: float | None) -> float:
+def threshold_of(below: float | None, above: float | None) -> float:
     """Return the log10 of the one threshold that is given."""
     if (below is None) == (above is None):
         raise ValueError(f"exactly one of below and above must be given, got {below=}, {above=}")
