@@ -1,4 +1,4 @@
-"""Figures of labelled results: each function takes and returns matplotlib Axes."""
+"""Profiles: a norm against layer or step."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def profile(
     varied = [name for name in norms.dims if name not in ("seed", "example", dim)]
     styles = _styles(norms, varied)
     if ax is None:
-        ax = _new_axes(_columns(len(styles)) if legend and varied else 0)
+        ax = new_axes(_columns(len(styles)) if legend and varied else 0)
     curves = _curves(norms, band)
     floor = float(curves.where(np.isfinite(curves)).min())
     for index, style in styles:
@@ -100,7 +100,7 @@ def profile(
     return ax
 
 
-def _new_axes(columns: int) -> Axes:
+def new_axes(columns: int) -> Axes:
     """Make a figure with room for a legend of so many columns beside the axes."""
     import matplotlib.pyplot as plt
 
@@ -196,10 +196,8 @@ def _fill(ax: Axes, x: Any, low: Any, high: Any, floor: float, color: Any) -> No
 def _label(ax: Axes, norms: xr.DataArray, dim: str, band: Any, curves: xr.DataArray) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    name = str(norms.attrs.get("long_name", norms.name))
     logarithmic = str(norms.name).startswith("log10_")
-    spelled = "log10" in name or not logarithmic
-    ax.set_ylabel(name if spelled else f"log10 {name}")
+    ax.set_ylabel(text_of(norms))
     ax.set_xlabel(str(norms[dim].attrs.get("long_name", dim)))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     finite = curves.values[np.isfinite(curves.values)]
@@ -210,6 +208,13 @@ def _label(ax: Axes, norms: xr.DataArray, dim: str, band: Any, curves: xr.DataAr
     if not ax.get_title(loc="left"):
         title = f"median of {networks} network{'s' * (networks > 1)}{spread}"
         ax.set_title(title, loc="left", fontsize="small")
+
+
+def text_of(norms: xr.DataArray) -> str:
+    """What a variable is, in words, for an axis."""
+    name = str(norms.attrs.get("long_name", norms.name))
+    spelled = "log10" in name or not str(norms.name).startswith("log10_")
+    return name if spelled else f"log10 {name}"
 
 
 def _legend(ax: Axes) -> None:

@@ -1,0 +1,7 @@
+"""Figures of labelled results: each function takes and returns matplotlib Axes."""
+
+from gradsim.plot._bound import bound
+from gradsim.plot._heatmap import heatmap
+from gradsim.plot._profile import OKABE_ITO, profile
+
+__all__ = ["OKABE_ITO", "bound", "heatmap", "profile"]
