@@ -13,7 +13,7 @@ from gradsim.examples import parse_inputs, parse_targets
 from gradsim.kernels.ops import LINEAR
 from gradsim.models import MLP, RNN
 from gradsim.network import Network
-from gradsim.plan import Given, Options, Pass, build
+from gradsim.plan import Given, Model, Options, Pass, build
 from gradsim.scaled import Scaled, outer_mean, times
 from gradsim.sweep import Sweep, bind
 from gradsim.tape import Map
@@ -110,21 +110,30 @@ def backward(net: Network) -> Gradients:
             f"backward: the forward pass leaves the range of float64 at layer {layer}, so the "
             "network has no gradient (status 2 of simulate)"
         )
-    return _Reader(net, given, item, worker).gradients()
+    return _gradients(net, given, Reader(model, item, worker))
 
 
-class _Reader:
-    """Reads values and deltas of one network out of a worker's memory."""
+class Reader:
+    """Reads the gradients of one network out of a worker's memory, after a run with `keep`.
 
-    def __init__(self, net: Network, given: Given, item: Pass, worker: Worker) -> None:
-        self._net, self._given, self._arrays = net, given, worker.arrays
+    Parameters
+    ----------
+    model
+        The one condition of the pass.
+    item, worker
+        The pass and the worker that ran it.
+    """
+
+    def __init__(self, model: Model, item: Pass, worker: Worker) -> None:
+        self._model, self._arrays = model, worker.arrays
         self._count = item.scalars["examples"]
-        self._layers = item.scalars["layers"]
-        self._linear = [row for row in table_of(net.model).ops if row[0] == LINEAR]
+        self._features = item.scalars["n_in"]
+        self.layers = range(1, item.scalars["layers"] + 1)
+        self._linear = [row for row in table_of(model).ops if row[0] == LINEAR]
 
     def _maps(self, layer: int) -> list[tuple[int, Map]]:
         """Affine maps of a layer (from 1), numbered."""
-        return list(enumerate(maps_of(self._net.model, layer - 1)))
+        return list(enumerate(maps_of(self._model, layer - 1)))
 
     def _values(self, q: int, layer: int) -> Scaled:
         """Input (example, unit) of an affine map of a layer."""
@@ -136,9 +145,9 @@ class _Reader:
 
     def _delta(self, q: int, layer: int) -> Scaled:
         """dC_b/dz (example, unit) of an affine map of a layer."""
-        model = self._net.model
+        model = self._model
         n = model.width if isinstance(model, RNN) else model.widths[layer]
-        line = q * self._layers + layer - 1
+        line = q * len(self.layers) + layer - 1
         rows = self._arrays["kept"][line * self._count : (line + 1) * self._count, :n]
         return Scaled.from_rows(rows, self._arrays["kept_e"][line])
 
@@ -147,9 +156,9 @@ class _Reader:
         rows = self._arrays["x"][first : first + self._count]
         return Scaled.from_rows(rows, self._arrays["x_e"][step - 1])
 
-    def _far(self) -> Scaled:
+    def far(self) -> Scaled:
         """Gradient (example, unit) with respect to the input or the initial state."""
-        v = table_of(self._net.model).states[0][1]
+        v = table_of(self._model).states[0][1]
         start, line = self._arrays["place"][:, v]
         n = self._arrays["layer"][0, 0]
         rows = self._arrays["cotangents"][0, start : start + self._count * n]
@@ -157,42 +166,51 @@ class _Reader:
         far = Scaled.from_rows(rows.reshape(self._count, n), e)
         return Scaled(far.array / self._count, far.exponent).normalised()
 
-    def _layer(self, layer: int) -> tuple[Scaled, Scaled, Scaled]:
-        """Weight gradient, bias gradient and delta of a layer, those of its maps joined."""
-        maps, delta = self._maps(layer), [self._delta(q, layer) for q, _ in self._maps(layer)]
-        weights = [outer_mean(delta[q], self._values(q, layer)) for q, m in maps if m.weights]
-        biases = [delta[q].mean_rows() for q, m in maps if m.bias]
-        counted = [delta[q] for q, m in maps if m.gradient]
-        return Scaled.joined(weights, 0), Scaled.joined(biases, 0), Scaled.joined(counted, 1)
+    def delta(self, layer: int) -> Scaled:
+        """Delta of a layer, those of its maps that are counted joined."""
+        return Scaled.joined([self._delta(q, layer) for q, m in self._maps(layer) if m.gradient], 1)
 
-    def _step(self, step: int, drives: list[list[np.ndarray]]) -> tuple[Scaled, Scaled]:
-        """Gradients of U and of the inputs of a step."""
-        x, at = self._x(step), 0 if self._tied else step - 1
+    def layer(self, layer: int) -> tuple[Scaled, Scaled, Scaled | None]:
+        """Gradients of W, b and U of a layer, those of its maps joined; None without U."""
+        deltas = [(self._delta(q, layer), q, m) for q, m in self._maps(layer)]
+        weights = [outer_mean(d, self._values(q, layer)) for d, q, m in deltas if m.weights]
+        biases = [d.mean_rows() for d, _, m in deltas if m.bias]
+        drives = None
+        if self._features:
+            x = self._x(layer)
+            drives = Scaled.joined([outer_mean(d, x) for d, _, m in deltas if m.inputs], 0)
+        return Scaled.joined(weights, 0), Scaled.joined(biases, 0), drives
+
+    def parameters(self) -> tuple[list[Scaled], list[Scaled], list[Scaled]]:
+        """Gradients of all W, b and U in layer order; of tied weights one each."""
+        weights, biases, drives = map(list, zip(*(self.layer(layer) for layer in self.layers)))
+        drives = drives if self._features else []
+        if isinstance(self._model, RNN) and self._model.tied:
+            weights, biases, drives = (
+                [Scaled.total(g)] if g else [] for g in (weights, biases, drives)
+            )
+        return weights, biases, drives
+
+    def inputs(self, step: int, drives: list[list[np.ndarray]]) -> Scaled:
+        """Gradient of the inputs of a step; ``drives`` is U by map and layer."""
+        at = 0 if isinstance(self._model, RNN) and self._model.tied else step - 1
         having = [q for q, m in self._maps(step) if m.inputs]
-        deltas = [self._delta(q, step) for q in having]
-        parts = [times(d, drives[q][at], 1 / self._count) for q, d in zip(having, deltas)]
-        return Scaled.joined([outer_mean(d, x) for d in deltas], 0), Scaled.total(parts)
+        share = 1 / self._count
+        return Scaled.total([times(self._delta(q, step), drives[q][at], share) for q in having])
 
-    @property
-    def _tied(self) -> bool:
-        return isinstance(self._net.model, RNN) and self._net.model.tied
 
-    def gradients(self) -> Gradients:
-        """All gradients of the network."""
-        net, layers = self._net, range(1, self._layers + 1)
-        weights, biases, deltas = map(list, zip(*(self._layer(layer) for layer in layers)))
-        far = self._far()
-        if not isinstance(net.model, RNN):
-            return Gradients(net.model, weights, biases, deltas, inputs=far)
-        inputs: Any = None
-        gradient_u: Any = None
-        if net.input_weights is not None:
-            drives = self._given.input_weights
-            gradient_u, inputs = map(list, zip(*(self._step(step, drives) for step in layers)))
-        if net.model.tied:
-            weights, biases = [Scaled.total(weights)], [Scaled.total(biases)]
-            gradient_u = None if inputs is None else Scaled.total(gradient_u)
-        return Gradients(
-            net.model, weights, biases, deltas, inputs=inputs, input_weights=gradient_u,
-            initial_state=far,
-        )  # fmt: skip
+def _gradients(net: Network, given: Given, reader: Reader) -> Gradients:
+    """All gradients of a network."""
+    weights, biases, drives = reader.parameters()
+    deltas = [reader.delta(layer) for layer in reader.layers]
+    if not isinstance(net.model, RNN):
+        return Gradients(net.model, weights, biases, deltas, inputs=reader.far())
+    inputs: Any = None
+    gradient_u: Any = None
+    if net.input_weights is not None:
+        inputs = [reader.inputs(step, given.input_weights) for step in reader.layers]
+        gradient_u = drives[0] if net.model.tied else drives
+    return Gradients(
+        net.model, weights, biases, deltas, inputs=inputs, input_weights=gradient_u,
+        initial_state=reader.far(),
+    )  # fmt: skip
