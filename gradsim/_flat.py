@@ -15,6 +15,7 @@ from gradsim.models import MLP, RNN
 from gradsim.scaled import Scaled
 
 FAR = -(2**30)  # exponent of a layer of zeros
+USUAL = 200  # binary exponents within which values are left as they are
 MOST = 5000  # a shift beyond which everything is 0 or infinite
 _LOG10_2 = float(np.log10(2.0))
 Shape = tuple[int, ...]
@@ -110,15 +111,21 @@ class Flat:
         return Flat(values, np.array(exponents, np.int64), parameters).normalised()
 
     def normalised(self) -> "Flat":
-        """The same vector with the largest magnitude of every layer in [0.5, 1)."""
+        """The same vector with every layer of a size whose square float64 holds; zeros at `FAR`."""
         size = np.maximum.reduceat(np.abs(self.values), self.parameters.starts)
         k = np.frexp(size)[1].astype(np.int64)
-        values = np.ldexp(self.values, -k[self.parameters.layer])
-        return Flat(values, np.where(size == 0, FAR, self.exponents + k), self.parameters)
+        exponents = np.where(size == 0, FAR, self.exponents)
+        moved = np.where(np.abs(k) > USUAL, k, 0)
+        if not moved.any():
+            return Flat(self.values, exponents, self.parameters)
+        values = np.ldexp(self.values, -moved[self.parameters.layer])
+        return Flat(values, exponents + moved, self.parameters)
 
     def at(self, exponents: np.ndarray) -> np.ndarray:
         """Values that the vector has with other exponents (layer,)."""
         shift = np.clip(self.exponents - exponents, -MOST, MOST)
+        if np.abs(shift).max() <= USUAL:  # a product is faster, and as exact
+            return self.values * np.repeat(np.ldexp(1.0, shift), self.parameters.sizes)
         return np.ldexp(self.values, shift[self.parameters.layer])
 
     def to_array(self) -> np.ndarray:
@@ -127,9 +134,9 @@ class Flat:
 
     def times(self, factor: np.ndarray | float) -> "Flat":
         """Product with a number, or with one a layer."""
-        if isinstance(factor, np.ndarray):
-            factor = factor[self.parameters.layer]
-        return Flat(self.values * factor, self.exponents, self.parameters).normalised()
+        mantissa, k = np.frexp(np.broadcast_to(factor, self.exponents.shape))
+        values = self.values * np.repeat(mantissa, self.parameters.sizes)
+        return Flat(values, self.exponents + k, self.parameters).normalised()
 
     def plus(self, other: "Flat") -> "Flat":
         """Sum."""

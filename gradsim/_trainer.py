@@ -269,7 +269,8 @@ class Trainer:
         state, direction = optimizers[settings.optimizer].step(settings, state, gradient)
         update = direction.times(-self._rates)
         out["log10_update_norm"][k] = update.log10_norms()
-        new = theta + update.to_array()
+        with np.errstate(over="ignore"):  # what leaves the range ends the training, as a status
+            new = theta + update.to_array()
         moved = np.add.reduceat((new != theta).astype(np.float64), parameters.starts)
         out["changed_share"][k] = moved / parameters.sizes
         theta[:] = new

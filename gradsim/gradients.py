@@ -14,7 +14,7 @@ from gradsim.kernels.ops import LINEAR
 from gradsim.models import MLP, RNN
 from gradsim.network import Network
 from gradsim.plan import Given, Model, Options, Pass, build
-from gradsim.scaled import Scaled, outer_mean, times
+from gradsim.scaled import Scaled, outer_mean, outer_sum, times
 from gradsim.sweep import Sweep, bind
 from gradsim.tape import Map
 from gradsim.workspace import Worker, work_bytes
@@ -183,13 +183,40 @@ class Reader:
 
     def parameters(self) -> tuple[list[Scaled], list[Scaled], list[Scaled]]:
         """Gradients of all W, b and U in layer order; of tied weights one each."""
-        weights, biases, drives = map(list, zip(*(self.layer(layer) for layer in self.layers)))
-        drives = drives if self._features else []
         if isinstance(self._model, RNN) and self._model.tied:
-            weights, biases, drives = (
-                [Scaled.total(g)] if g else [] for g in (weights, biases, drives)
-            )
-        return weights, biases, drives
+            return self._tied()
+        weights, biases, drives = map(list, zip(*(self.layer(layer) for layer in self.layers)))
+        return weights, biases, drives if self._features else []
+
+    def _tied(self) -> tuple[list[Scaled], list[Scaled], list[Scaled]]:
+        """Gradients of the shared W, b and U: sums over all steps at once."""
+        arrays, steps, maps = self._arrays, len(self.layers), self._maps(1)
+        weights, biases, drives = [], [], []
+        for q, m in maps:
+            rows = slice(q * steps * self._count, (q + 1) * steps * self._count)
+            d = arrays["kept"][rows]
+            ed = arrays["kept_e"][q * steps : (q + 1) * steps].ravel()
+            if m.weights:
+                weights.append(outer_sum(d, ed, *self._steps(q)))
+            if m.bias:
+                delta = Scaled.from_rows(d, ed)
+                biases.append(Scaled(delta.array.sum(axis=0), delta.exponent))
+            if m.inputs and self._features:
+                drives.append(outer_sum(d, ed, arrays["x"], arrays["x_e"].ravel()))
+        kinds = (weights, biases, drives)
+        return tuple([self._share(Scaled.joined(g, 0))] if g else [] for g in kinds)  # type: ignore
+
+    def _share(self, total: Scaled) -> Scaled:
+        """Mean over examples of their sum."""
+        return Scaled(total.array / self._count, total.exponent).normalised()
+
+    def _steps(self, q: int) -> tuple[np.ndarray, np.ndarray]:
+        """Input (step * B + b, unit) of an affine map at all steps, and its exponents."""
+        v, n, arrays = self._linear[q][1], self._model.width, self._arrays
+        at, line = arrays["address"][v, 1:], arrays["index"][v, 1:]
+        store = arrays["store"][0]
+        rows = [store[a : a + self._count * n].reshape(self._count, n) for a in at.tolist()]
+        return np.concatenate(rows), arrays["exponent"][line].ravel()
 
     def inputs(self, step: int, drives: list[list[np.ndarray]]) -> Scaled:
         """Gradient of the inputs of a step; ``drives`` is U by map and layer."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _LOG10_2 = float(np.log10(2.0))
+_USUAL = 200  # binary exponents of rows that no product takes out of the range
 _FAR = -(2**30)  # exponent of an array of zeros
 
 
@@ -37,6 +38,8 @@ class Scaled:
         if top == _FAR:
             return cls(np.zeros_like(rows), 0)
         shift = np.maximum(sizes - top, -5000)
+        if not shift.any():
+            return cls(rows.copy(), top)
         return cls(np.ldexp(rows, shift[..., None].astype(np.int64)), top)
 
     @classmethod
@@ -96,6 +99,18 @@ def outer_mean(delta: Scaled, a: Scaled) -> Scaled:
     d, x = delta.normalised(), a.normalised()
     product = d.array.T @ x.array / len(d.array)
     return Scaled(product, d.exponent + x.exponent).normalised()
+
+
+def outer_sum(d: np.ndarray, ed: np.ndarray, a: np.ndarray, ea: np.ndarray) -> Scaled:
+    """Sum over rows of d_r a_r^T; ``ed`` and ``ea`` (row,) are the rows' exponents.
+
+    What rises in one factor and falls in the other keeps its size.
+    """
+    k = np.frexp(np.max(np.abs(a), axis=1))[1].astype(np.int64)
+    if np.abs(k).max() > _USUAL:
+        a, ea = np.ldexp(a, -k[:, None]), ea + k
+    rows = Scaled.from_rows(d, ed + ea)
+    return Scaled(rows.array.T @ a, rows.exponent).normalised()
 
 
 def times(delta: Scaled, weights: np.ndarray, factor: float) -> Scaled:

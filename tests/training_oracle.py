@@ -114,6 +114,7 @@ def train(address, chosen, rates, optimizer="sgd", clip=None, clip_by="norm", l2
         row |= {"weight": [norm(layer) for layer in theta], "before": norm(grad)}
         grad = grad if clip is None else clipped(grad, clip, clip_by)
         row["after"] = norm(grad)
+        row["penalty"] = [l2 * norm([w[k] for k in w if k != "b"]) for w in theta]
         grad = [
             {k: g + l2 * w[k] if k != "b" else g for k, g in layer.items()}
             for layer, w in zip(grad, theta)
