@@ -59,10 +59,15 @@ class Parameters:
     @cached_property
     def penalised(self) -> np.ndarray:
         """1 for a weight, 0 for a bias."""
-        mask = np.ones(int(self.sizes.sum()))
+        mask = np.ones(self.total)
         for *_, biases in self.arrays(mask):
             biases[:] = 0.0
         return mask
+
+    @property
+    def total(self) -> int:
+        """Number of parameters."""
+        return int(self.sizes.sum())
 
     @property
     def count(self) -> int:
@@ -102,7 +107,7 @@ class Flat:
     @staticmethod
     def gathered(kinds: Sequence[Sequence[Scaled]], parameters: Parameters) -> "Flat":
         """Arrays W, U (where there are inputs) and b, each in layer order."""
-        values, exponents = np.zeros(int(parameters.sizes.sum())), []
+        values, exponents = np.zeros(parameters.total), []
         for views, layer in zip(parameters.arrays(values), zip(*kinds)):
             top = max((part.exponent for part in layer if np.any(part.array)), default=FAR)
             for view, part in zip(views, layer):

@@ -13,7 +13,7 @@ from gradsim._train_settings import Settings
 from gradsim.plan import Model
 from gradsim.simulate import Run
 
-ITERATION, LAYER = ("iteration",), ("iteration", "layer")
+ITERATION, LAYER, PARAMETER = ("iteration",), ("iteration", "layer"), ("parameter",)
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ VARIABLES = {
     "status": TrainVariable(
         (), "0 ok, 1 exact zero, 2 non-finite, 3 underflow, of the last run", "see simulate", "int8"
     ),
+    "final_parameter": TrainVariable(
+        PARAMETER, "W, U and b of each layer in turn, after the last step", "theta", needs="keep"
+    ),
     "stop_iteration": TrainVariable(
         (), "first iteration without a result; the number of steps where all have one",
         "min(k: not finite)", "int32",
@@ -89,15 +92,24 @@ class Results:
         Coordinate of every varied field, in the order of `vary`.
     conditions
         All conditions, the last varied field fastest.
+    keep
+        Whether the trained parameters are a variable.
     """
 
     def __init__(
-        self, run: Run, labels: dict[str, np.ndarray], conditions: Sequence[Condition]
+        self, run: Run, labels: dict[str, np.ndarray], conditions: Sequence[Condition], keep: bool
     ) -> None:
         self._run, self._labels = run, labels
-        self._layers = [condition.parameters.count for condition in conditions]
-        self._sizes = {"iteration": conditions[0].settings.steps, "layer": max(self._layers)}
-        used = {need: any(getattr(c.settings, need) for c in conditions) for need in ("l2", "clip")}
+        parameters = [condition.parameters for condition in conditions]
+        self._own = {  # the extents of each condition
+            "layer": [p.count for p in parameters],
+            "parameter": [p.total for p in parameters],
+        }
+        self._sizes = {"iteration": conditions[0].settings.steps}
+        self._sizes |= {dim: max(extents) for dim, extents in self._own.items()}
+        used = {"keep": keep} | {
+            need: any(getattr(c.settings, need) for c in conditions) for need in ("l2", "clip")
+        }
         self._variables = {n: v for n, v in VARIABLES.items() if used.get(v.needs, True)}
         front = [len(conditions), len(run.seeds)]
         self._shapes = {
@@ -116,13 +128,13 @@ class Results:
             self._arrays[name] = np.full(shape, np.nan if kind.kind == "f" else 0, kind)
 
     def views(self, c: int, s: int) -> dict[str, np.ndarray]:
-        """Views (iteration, layer), (iteration,) or () of the results of one network."""
-        return {
-            name: array[c, s, ..., : self._layers[c]]
-            if self._variables[name].dims == LAYER
-            else array[c, s, ...]
-            for name, array in self._arrays.items()
-        }
+        """Views of the results of one network, with the layers and parameters that it has."""
+        views = {}
+        for name, array in self._arrays.items():
+            dims = self._variables[name].dims
+            own = self._own.get(dims[-1]) if dims else None
+            views[name] = array[c, s, ...] if own is None else array[c, s, ..., : own[c]]
+        return views
 
     def dataset(self) -> xr.Dataset:
         """Labelled result, without attributes of its own."""

@@ -87,7 +87,7 @@ class Engine:
         self._model, self._item, self._parameters = model, item, parameters
         self._worker = Worker(item, stop)
         self._reader = Reader(model, item, self._worker)
-        self._vector = np.zeros(int(parameters.sizes.sum()))
+        self._vector = np.zeros(parameters.total)
         self._matrices = list(self._places())
         self._tied = isinstance(model, RNN) and model.tied
         self.count = item.scalars["examples"]
@@ -246,6 +246,8 @@ class Trainer:
             if not np.isfinite(theta).all():
                 out["status"][...], out["stop_iteration"][...] = NOT_FINITE, k + 1
                 return
+        if "final_parameter" in out:
+            out["final_parameter"][:] = theta
         self._whole.examples(data, slice(None))
         self._whole.load(theta)
         out["log10_final_loss"][...], out["status"][...] = self._whole.run(seed, key)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from itertools import product
 from typing import Any
@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from gradsim._memory import require
+from gradsim._memory import pass_bytes, require
+from gradsim._registry import brief
 from gradsim._train_results import Condition, Results
 from gradsim._train_settings import VARIABLE, Settings
 from gradsim._trainer import Data, Trainer, plan
@@ -21,9 +22,9 @@ from gradsim.network import Network, network
 from gradsim.plan import Pass
 from gradsim.simulate import Run, prepare
 from gradsim.sweep import check_sequence, label, values_of
-from gradsim.workspace import work_bytes
 
 POLL_SECONDS = 0.1
+Job = tuple[int, Condition, tuple[Pass, Pass], range]
 
 
 def train(
@@ -40,6 +41,7 @@ def train(
     momentum: float | None = None,
     decay: float | None = None,
     epsilon: float | None = None,
+    keep: bool = False,
     vary: Mapping[str, Any] | None = None,
     inputs: Any = None,
     targets: Any = None,
@@ -74,6 +76,9 @@ def train(
         Of "momentum"; 0.9 where it is None.
     decay, epsilon
         Of "rmsprop"; 0.9 and 1e-8 where they are None.
+    keep
+        Whether the result holds the trained parameters, as `final_parameter`; to make networks of
+        them is `Network.with_parameters`.
     vary
         Maps fields of the model, and arguments from ``optimizer`` to ``epsilon`` but ``steps``,
         to sequences of values.
@@ -106,6 +111,8 @@ def train(
         optimizer=optimizer, learning_rate=learning_rate, steps=steps, batch_size=batch_size,
         clip=clip, clip_by=clip_by, l2=l2, momentum=momentum, decay=decay, epsilon=epsilon,
     )  # fmt: skip
+    if not isinstance(keep, bool | np.bool_):
+        raise TypeError(f"train(keep={brief(keep)}): keep must be True or False")
     vary = {} if vary is None else vary
     of_model, of_settings = _split(vary)
     run = prepare(
@@ -119,7 +126,7 @@ def train(
         _check(condition, run.inputs.count)
     labels = dict(zip(run.sweep.dims, run.sweep.labels))
     labels |= {name: label(name, values) for name, values in of_settings.items()}
-    results = Results(run, {name: labels[name] for name in vary}, conditions)
+    results = Results(run, {name: labels[name] for name in vary}, conditions, bool(keep))
     require(run.memory, result_and_copy=2 * results.nbytes())
     results.allocate()
     crew = _Crew(run, model if isinstance(model, Network) else None, results)
@@ -191,23 +198,40 @@ class _Crew:
 
     def run(self, conditions: list[Condition]) -> None:
         """Train every network of every condition."""
-        seeds, threads = len(self._run.seeds), self._run.threads
-        size = -(-seeds // threads)
+        threads = self._threads(conditions)
         pool = ThreadPoolExecutor(threads, thread_name_prefix="gradsim")
         pending: set[Future[None]] = set()
+        queue = self._jobs(conditions, threads)
         try:
-            for c, condition in enumerate(conditions):
-                passes = self._passes(condition)
-                for first in range(0, seeds, size):
-                    places = range(first, min(first + size, seeds))
-                    pending.add(pool.submit(self._job, c, condition, passes, places))
-            while pending:
-                done, pending = wait(pending, POLL_SECONDS, FIRST_EXCEPTION)
+            while True:
+                while len(pending) < 2 * threads and (job := next(queue, None)) is not None:
+                    pending.add(pool.submit(self._job, *job))
+                if not pending:
+                    break
+                done, pending = wait(pending, POLL_SECONDS, FIRST_COMPLETED)
                 for future in done:
                     future.result()
         finally:
             self._stop[0, 0] = 1
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _threads(self, conditions: list[Condition]) -> int:
+        """Workers that fit into memory; MemoryError before any work where not even one does."""
+        memory, result = self._run.memory, 2 * self._results.nbytes()
+        options = replace(self._run.options, keep=True)
+        count = self._run.inputs.count
+        largest = max(2 * pass_bytes(c.model, count, options, True) for c in conditions)
+        require(memory, result_and_copy=result, network=largest)
+        return max(1, min(self._run.threads, (memory - result) // largest))
+
+    def _jobs(self, conditions: list[Condition], threads: int) -> Iterator[Job]:
+        """Condition and places of its seeds, with its passes: made when they are due."""
+        seeds = len(self._run.seeds)
+        size = -(-seeds // threads)
+        for c, condition in enumerate(conditions):
+            passes = self._passes(condition)
+            for first in range(0, seeds, size):
+                yield c, condition, passes, range(first, min(first + size, seeds))
 
     def _passes(self, condition: Condition) -> tuple[Pass, Pass]:
         """Passes over the examples of a step, and over all examples."""
@@ -216,8 +240,6 @@ class _Crew:
         shape = Data(self._network(model, 0)).y.shape
         whole = plan(model, shape, count)
         step = whole if step_count == count else plan(model, shape, step_count)
-        require(self._run.memory, result_and_copy=2 * self._results.nbytes(),
-                network=work_bytes(whole) + (0 if step is whole else work_bytes(step)))  # fmt: skip
         return step, whole
 
     def _job(self, c: int, condition: Condition, passes: tuple[Pass, Pass], places: range) -> None:

@@ -90,6 +90,12 @@ def test_train__examples_of_an_initial_state_follow_their_batch():
     agree(gs.RNN(steps=3, width=3, sigma_u=1.0, initial_state=h), batch_size=2)
 
 
+@pytest.mark.parametrize(("sigma_w", "rate"), [(1e30, 1e-31), (1e-30, 1e-31)])
+def test_train__weights_of_unusual_size_follow_autograd(sigma_w, rate):
+    linear = {"activation": "identity", "loss": "linear"}
+    agree(gs.MLP(depth=3, width=4, sigma_w=sigma_w, **linear), rate=rate)
+
+
 def bits(ds):
     return {name: ds[name].values.tobytes() for name in ds.data_vars}
 
@@ -184,6 +190,23 @@ def test_train__goes_on_from_a_network():
     assert bits(gs.train(net, **arguments)) == bits(
         gs.train(MLP, [3], inputs=EXAMPLES, **arguments)
     )
+
+
+@pytest.mark.parametrize("name", ["mlp", "residual", "lstm", "untied"])
+def test_train__kept_parameters_are_a_network_that_goes_on(name):
+    rule = {"learning_rate": 0.1, "inputs": EXAMPLES}
+    whole = gs.train(MODELS[name], [7, 3], steps=4, keep=True, **rule).sel(seed=3)
+    half = gs.train(MODELS[name], [7, 3], steps=2, keep=True, **rule).sel(seed=3)
+    net = gs.network(MODELS[name], 3, inputs=EXAMPLES).with_parameters(half.final_parameter)
+    rest = gs.train(net, steps=2, learning_rate=0.1, keep=True).isel(seed=0)
+    np.testing.assert_array_equal(rest.final_parameter, whole.final_parameter)
+    np.testing.assert_array_equal(rest.log10_loss, whole.log10_loss[2:])
+    loss = gs.simulate(net).log10_loss.item()
+    assert loss == pytest.approx(half.log10_final_loss.item(), abs=1e-12)
+    with pytest.raises(ValueError, match="values must have shape"):
+        net.with_parameters(half.final_parameter[1:])
+    with pytest.raises(ValueError, match="finite"):
+        net.with_parameters(half.final_parameter * np.nan)
 
 
 def test_train__result_survives_a_file(tmp_path):
