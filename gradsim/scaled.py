@@ -55,6 +55,8 @@ class Scaled:
     @classmethod
     def joined(cls, parts: "Sequence[Scaled]", axis: int) -> "Scaled":
         """Arrays one after another along an axis, at the largest of their exponents."""
+        if len(parts) == 1:
+            return parts[0]
         top = max((p.exponent for p in parts if np.any(p.array)), default=0)
         arrays = [np.ldexp(p.array, max(p.exponent - top, -5000)) for p in parts]
         return cls(np.concatenate(arrays, axis=axis), top)
@@ -63,10 +65,6 @@ class Scaled:
         """The same array with its largest magnitude in [0.5, 1)."""
         k = int(np.frexp(np.max(np.abs(self.array), initial=0.0))[1])
         return Scaled(np.ldexp(self.array, -k), self.exponent + k)
-
-    def mean_rows(self) -> "Scaled":
-        """Mean over the first dimension."""
-        return Scaled(self.array.mean(axis=0), self.exponent).normalised()
 
     def log10_norm(self) -> float:
         """log10 of the Euclidean (Frobenius) norm; -inf for zeros."""
@@ -94,11 +92,10 @@ class Scaled:
         return plain
 
 
-def outer_mean(delta: Scaled, a: Scaled) -> Scaled:
-    """Mean over examples of delta_b a_b^T."""
-    d, x = delta.normalised(), a.normalised()
-    product = d.array.T @ x.array / len(d.array)
-    return Scaled(product, d.exponent + x.exponent).normalised()
+def row_sum(d: np.ndarray, ed: np.ndarray) -> Scaled:
+    """Sum over rows of d_r; ``ed`` (row,) are the rows' exponents."""
+    rows = Scaled.from_rows(d, ed)
+    return Scaled(rows.array.sum(axis=0), rows.exponent)
 
 
 def outer_sum(d: np.ndarray, ed: np.ndarray, a: np.ndarray, ea: np.ndarray) -> Scaled:
@@ -110,7 +107,7 @@ def outer_sum(d: np.ndarray, ed: np.ndarray, a: np.ndarray, ea: np.ndarray) -> S
     if np.abs(k).max() > _USUAL:
         a, ea = np.ldexp(a, -k[:, None]), ea + k
     rows = Scaled.from_rows(d, ed + ea)
-    return Scaled(rows.array.T @ a, rows.exponent).normalised()
+    return Scaled(rows.array.T @ a, rows.exponent)
 
 
 def times(delta: Scaled, weights: np.ndarray, factor: float) -> Scaled:
