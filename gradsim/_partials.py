@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from gradsim.plan import Group
     from gradsim.simulate import Run
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-LOW, HIGH = -10.0, 2.0
+QUANTILES = (0.05, 0.5, 0.95)
+LOW, HIGH = -8.0, 1.0
 _CELLS, _SUMS = 1024, 1024
 
 
@@ -52,11 +52,11 @@ class Partials(Reduction):
             raise ValueError(
                 f"partials(low={low:g}, high={high:g}): low must be at least 0.01 below high"
             )
-        real = all(isinstance(a, float | int) and 0 < a < 1 for a in asked)
-        if not asked or not real or len(set(asked)) != len(asked):
+        real = all(isinstance(a, float) and 0 < a < 1 for a in asked)
+        if not asked or not real or list(asked) != sorted(set(asked)):
             raise ValueError(
-                f"partials(quantiles={brief(asked)}): quantiles must be distinct numbers between "
-                "0 and 1"
+                f"partials(quantiles={brief(asked)}): quantiles must be rising numbers between 0 "
+                "and 1"
             )
 
     @classmethod

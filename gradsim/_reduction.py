@@ -77,4 +77,6 @@ def finite(values: np.ndarray, status: np.ndarray) -> np.ndarray:
     ``status`` (seed, entry) may have several examples for one entry: any of them counts.
     """
     bad = (status == NOT_FINITE).reshape(*values.shape[:2], -1).any(axis=-1)
+    if not bad.any():
+        return values
     return np.where(bad.reshape(bad.shape + (1,) * (values.ndim - 2)), np.nan, values)

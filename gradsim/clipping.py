@@ -58,7 +58,8 @@ def shrink(log10_norm: Any, threshold: float) -> tuple[Any, Any]:
     ``log10_norm`` may be an array; NaN, a gradient that is not finite, stays NaN in both.
     """
     limit = math.log10(threshold)
-    reached = np.where(np.isnan(log10_norm), np.nan, np.greater_equal(log10_norm, limit))
+    least = limit - 1e-15 * max(1.0, abs(limit))  # a norm that is the threshold, to rounding
+    reached = np.where(np.isnan(log10_norm), np.nan, np.greater_equal(log10_norm, least))
     return np.minimum(log10_norm, limit), reached
 
 

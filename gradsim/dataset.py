@@ -82,7 +82,8 @@ class Collector:
         self._reductions = {spec.name: kind for spec, kind in run.options.measures}
         self._extents: dict[str, int] = {}
         for spec, reduction in run.options.measures:
-            self._extents |= reduction.extents(spec, run)
+            for dim, size in reduction.extents(spec, run).items():  # several may share a dim
+                self._extents[dim] = max(self._extents.get(dim, 0), size)
         self._layers = max(model.depth for model in run.sweep.models)
         self._arrays: dict[str, np.ndarray] = {}
         self._check_names()
@@ -151,12 +152,7 @@ class Collector:
             if not self._each(variable):
                 values = values[:, :, 0]
             out = self._arrays[variable.name]
-            if variable.dims == NETWORK:
-                out[conditions, place] = values
-            else:
-                axis = 2 + self._each(variable)
-                along = (*[slice(None)] * (axis - 2), slice(values.shape[axis]))
-                out[(conditions, place, *along)] = values
+            out[(conditions, place, *map(slice, values.shape[2:]))] = values
 
     def dataset(self, seconds: float) -> xr.Dataset:
         """Labelled result."""
@@ -200,7 +196,9 @@ class Collector:
             coords["example"] = ("example", np.arange(run.inputs.count), {"long_name": "example"})
             coords |= {str(name): v for name, v in run.inputs.coords.items()}
         for spec, reduction in run.options.measures:
-            coords |= reduction.coords(spec, run)
+            for name, coord in reduction.coords(spec, run).items():
+                if name not in coords or len(coord[1]) > len(coords[name][1]):
+                    coords[name] = coord
         return coords | self._sizes()
 
     def _sizes(self) -> dict[str, Any]:

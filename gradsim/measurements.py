@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradsim._bounds import BOUNDS
+from gradsim._clipping import CLIPPING
 from gradsim._correlation import CORRELATION
 from gradsim._measurement import NETWORK, STATES, Measurement, Spec, Variable
 from gradsim._noise import NOISE
 from gradsim._partials import PARTIALS
 from gradsim._registry import Registry, brief
+from gradsim._spectrum import SPECTRUM
+from gradsim._stretching import JACOBIAN, LYAPUNOV
 
 _BATCH = "one cost per network: the mean over examples"
 _GRADIENT = (
@@ -98,6 +101,10 @@ measurements_table = {
     "partials": PARTIALS,
     "noise": NOISE,
     "correlation": CORRELATION,
+    "jacobian": JACOBIAN,
+    "lyapunov": LYAPUNOV,
+    "spectrum": SPECTRUM,
+    "clipping": CLIPPING,
 }
 
 

@@ -34,7 +34,7 @@ def _entropy_gradient(x, h, k):
         ints(x.kept_output_e)[0, k],
         target_row(x, h, k % x.examples, 0),
     )
-    a, delta, n = floats(x.kept_output)[4 * k + 1], floats(x.kept_output)[4 * k + 3], x.n_out
+    a, n = floats(x.kept_output)[4 * k + 1], x.n_out
     true, top, nearest, square = power(e, ONE), 0.0, _FAR, 0.0
     if ints(x.head)[OUTPUT, h] == SOFTMAX:
         first = 0
@@ -53,22 +53,19 @@ def _entropy_gradient(x, h, k):
         m, shift = power_of_e(-nearest)
         slope_m, slope_e = times(2.0 * rest * a[first] * a[first], 0, m, shift)
     else:
-        # dC/da = (dC/dz) / (a (1 - a)), where the slope is exp(-|z|) / (1 + exp(-|z|))^2
-        if ints(x.kept_output_e)[2, k] < NEARLY_EMPTY:
-            return 0.0, 0, 0.25, 0
+        # dC/da = (1 - y) / (1 - a) - y / a, where one denominator is 1 / (1 + exp(|z|))
         for i in range(n):
             size = min(abs(z[i] * true), _FAR)
-            top, nearest = max(top, size), min(nearest, size)
+            far = 1.0 - y[i] if z[i] > 0.0 else y[i]
+            top, nearest = max(top, size if far != 0.0 else 0.0), min(nearest, size)
         for i in range(n):
             size = min(abs(z[i] * true), _FAR)
-            part = delta[i] * exp(size - top) * (1.0 + exp(-size)) ** 2
+            far = 1.0 - y[i] if z[i] > 0.0 else y[i]
+            rise = far * exp(size - top) if far != 0.0 else 0.0
+            part = (1.0 + exp(-size)) * (rise - (1.0 - far) * exp(-top))
             square += part * part
         m, shift = power_of_e(-nearest)
         slope_m, slope_e = times(m, shift, 1.0 / (1.0 + exp(-nearest)) ** 2, 0)
-        top_e = ints(x.kept_output_e)[2, k]
-        m, shift = power_of_e(top)
-        norm_m, norm_e = times(m, shift, np.sqrt(square), top_e)
-        return norm_m, norm_e, slope_m, slope_e
     m, shift = power_of_e(top)
     norm_m, norm_e = times(m, shift, np.sqrt(square), 0)
     return norm_m, norm_e, slope_m, slope_e

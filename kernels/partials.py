@@ -47,7 +47,8 @@ def _logs(rows, r, n, e, out, start, offset):
 @jit
 def _count(x, q, parts):
     """Count all sums of both lists of every part into the cells; returns how many there are."""
-    counts, cells = own_ints(x, q, COUNTS)[0], own_ints(x, q, CELLS)[0]
+    counts = own_ints(x, q, COUNTS)[0]
+    cells = own_ints(x, q, CELLS)[0].view(np.int32)  # conversions fill twice as many lanes
     first, second = own_floats(x, q, FIRST), own_floats(x, q, SECOND)
     lengths = own_ints(x, q, LENGTHS)
     last, total = np.float64(counts.size - 1), 0
@@ -60,7 +61,7 @@ def _count(x, q, parts):
             for lo in range(0, n, cells.size):
                 _cells(first[p, j], second[p], lo, min(n - lo, cells.size), last, cells)
                 for k in range(min(n - lo, cells.size)):
-                    counts[cells[k]] += 1
+                    counts[np.uint64(cells[k])] += 1  # unsigned: no look at the sign
     return total
 
 
@@ -68,7 +69,7 @@ def _count(x, q, parts):
 def _cells(number, numbers, lo, n, last, cells):
     """Cell of number + numbers[lo + k], for n of them."""
     for k in range(n):
-        cells[k] = np.int64(min(max(number + numbers[lo + k], 0.0), last))
+        cells[k] = np.int32(min(max(number + numbers[lo + k], 0.0), last))
 
 
 @jit
@@ -139,12 +140,9 @@ def _ends(x, q, parts):
 
 
 @jit
-def _quantile(x, q, parts, rank):
-    """Sum of a rank (from 1) among all sums, of sorted lists that have been counted."""
+def _in_cell(x, q, parts, cell, rank):
+    """Sum of a rank (from 1) among those in one cell, of sorted lists that have been counted."""
     counts = own_ints(x, q, COUNTS)[0]
-    cell = 0
-    while rank > counts[cell]:
-        rank, cell = rank - counts[cell], cell + 1
     low, high = np.float64(cell), cell + 1.0
     if cell == 0:
         low, _ = _ends(x, q, parts)
@@ -155,23 +153,36 @@ def _quantile(x, q, parts, rank):
 
 
 @jit
-def _write(x, q, parts, size, place, start):
-    """Write counts, quantiles and the share of zeros of ``size`` numbers into row ``place``."""
+def _quantiles(x, q, parts, size, zeros, place, start):
+    """Write the quantiles of ``size`` numbers, which are asked for in rising order."""
     out, counts, asked = own_floats(x, q, OUT), own_ints(x, q, COUNTS)[0], own_floats(x, q, ASKED)
+    first, second = own_floats(x, q, FIRST), own_floats(x, q, SECOND)
     lengths = own_ints(x, q, LENGTHS)
-    total = _count(x, q, parts)
-    for i in range(counts.size):
-        out[place, start + i] = counts[i]
     for p in range(parts):
-        own_floats(x, q, FIRST)[p, : lengths[p, 0]].sort()
-        own_floats(x, q, SECOND)[p, : lengths[p, 1]].sort()
-    zeros, start = size - total, start + counts.size
+        first[p, : lengths[p, 0]].sort()
+        second[p, : lengths[p, 1]].sort()
+    cell, before = 0, 0
     for i in range(1, asked.shape[1]):
         rank = np.int64(max(np.ceil(asked[0, i] * size), 1.0)) - zeros
         number = -np.inf
-        if rank > 0:
-            number = (_quantile(x, q, parts, rank) + asked[0, 0]) / PER_DECADE
-        out[place, start + i - 1] = number
+        if rank > 0 and parts == 1 and lengths[0, 0] == 1:  # the second list is all there is
+            number = first[0, 0] + second[0, rank - 1]
+        elif rank > 0:
+            while rank > before + counts[cell]:
+                before, cell = before + counts[cell], cell + 1
+            number = _in_cell(x, q, parts, cell, rank - before)
+        out[place, start + i - 1] = (number + asked[0, 0]) / PER_DECADE
+
+
+@jit
+def _write(x, q, parts, size, place, start):
+    """Write counts, quantiles and the share of zeros of ``size`` numbers into row ``place``."""
+    out, counts, asked = own_floats(x, q, OUT), own_ints(x, q, COUNTS)[0], own_floats(x, q, ASKED)
+    zeros = size - _count(x, q, parts)
+    for i in range(counts.size):
+        out[place, start + i] = counts[i]
+    start += counts.size
+    _quantiles(x, q, parts, size, zeros, place, start)
     out[place, start + asked.shape[1] - 1] = zeros / size
 
 

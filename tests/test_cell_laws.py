@@ -28,6 +28,52 @@ def test_gru__path_of_the_state_is_a_power_of_the_gate():
     np.testing.assert_allclose(got[:, 0] - got[:, -1], 30 * np.log10(0.5), atol=1e-10)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_sigmoid__is_tanh_at_a_quarter_of_the_gain_with_a_static_bias(tied):
+    """h = (1 + k) / 2 with k_t = tanh(W k / 4 + U x / 2 + (W 1 / 2 + b) / 2)."""
+    model = gs.RNN(
+        steps=40, width=7, tied=tied, activation="sigmoid", loss="linear", sigma_w=6.0,
+        sigma_b=0.5, sigma_u=0.7, input_width=3, initial_state=np.linspace(0, 1, 7),
+    )  # fmt: skip
+    net = gs.network(model, 3, inputs=4)
+    drives = net.input_weights if tied else list(net.input_weights)
+    pairs = zip(net.weights, net.biases)
+    weights, biases = [w / 4 for w in net.weights], [(w.sum(1) / 2 + b) / 2 for w, b in pairs]
+    tanh = gs.from_arrays(
+        weights[0] if tied else weights, biases, cell="vanilla", steps=40, loss="linear",
+        input_weights=drives / 2 if tied else [u / 2 for u in drives], inputs=net.inputs,
+        targets=net.targets / 2, initial_state=2 * np.linspace(0, 1, 7) - 1,
+    )  # fmt: skip
+    found = gs.simulate(net, [3], batch="each", measure=["gradient", "signal"])
+    wanted = gs.simulate(tanh, [3], batch="each", measure=["gradient", "signal"])
+    two = np.log10(2)  # dC/dh = 2 dC/dk, dC/dz = dC/du / 2 of z = 2 u, dC/db = dC/dz
+    for name, shift in (
+        ("log10_state_grad_norm", two), ("log10_delta_norm", -two), ("log10_input_grad_norm", 0.0),
+        ("log10_input_weight_grad_norm", -two),
+    ):  # fmt: skip
+        np.testing.assert_allclose(found[name], wanted[name] + shift, atol=1e-11, err_msg=name)
+    np.testing.assert_allclose(found.z_mean_square, 4 * wanted.z_mean_square, rtol=1e-11)
+
+
+def test_sigmoid__layers_are_tanh_layers_at_a_quarter_of_the_gain():
+    model = gs.MLP(depth=30, width=6, activation="sigmoid", loss="linear", sigma_w=5.0, sigma_b=0.3)
+    net = gs.network(model, 2)
+    factors = [0.5] + [0.25] * 29  # the input is no sigmoid
+    biases = [net.biases[0] / 2]
+    biases += [(w.sum(1) / 2 + b) / 2 for w, b in zip(net.weights[1:], net.biases[1:])]
+    tanh = gs.from_arrays(
+        [c * w for c, w in zip(factors, net.weights)], biases, activation="tanh", loss="linear",
+        inputs=net.inputs, targets=net.targets / 2,
+    )  # fmt: skip
+    found, wanted = gs.simulate(net, [2]), gs.simulate(tanh, [2])
+    np.testing.assert_allclose(
+        found.log10_delta_norm, wanted.log10_delta_norm - np.log10(2), atol=1e-11
+    )
+    np.testing.assert_allclose(
+        found.log10_input_grad_norm, wanted.log10_input_grad_norm, atol=1e-11
+    )
+
+
 @pytest.mark.parametrize(("leak", "expected"), [
     (0.1, (0.3486784, 0.1215767, 5.153775e-3, 2.656140e-5)),
 ])  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 import gradsim as gs
 from gradsim.cells import table_of
 
-DTYPES = {"float64": 1e-10, "float32": 1e-3}
+DTYPES = {"float64": 1e-11, "float32": 1e-4}
 ZERO = {"float64": -13, "float32": -5}
 
 

@@ -53,7 +53,7 @@ def models(samples):
         (gs.MLP, "dense", {"depth": 3}),
         (gs.RNN, "vanilla", {"steps": 3, "sigma_u": 0.7, "input_width": 3}),
     ):
-        yield kind(width=4, sigma_b=0.3, **USUAL | {"cell": usual} | sizes | samples)
+        yield kind(width=5, sigma_b=0.3, **USUAL | {"cell": usual} | sizes | samples)
 
 
 @pytest.mark.parametrize("axis", ADD)
@@ -69,13 +69,16 @@ def test_sample__touches_one_registry(registries, axis):
 
 def assert_runs(model):
     """`simulate`, `network` and `backward` agree with autograd on the same arrays."""
-    net = gs.network(model, 3, inputs=2)
-    ((mean, each),) = cell_oracle.variables([net])
-    for batch, expected in (("mean", mean), ("each", each)):
-        drawn = gs.simulate(model, [3], inputs=2, batch=batch)
-        for ds in (drawn, gs.simulate(net, [3], batch=batch)):
-            assert_variables(ds.isel(seed=0), expected, batch == "each", model)
-    single = gs.simulate(model, [3], inputs=2, dtype="float32").isel(seed=0)
+    nets = [gs.network(model, seed, inputs=3) for seed in range(4)]
+    oracles = list(cell_oracle.variables(nets))
+    for batch in ("mean", "each"):
+        ds, each = gs.simulate(model, 4, inputs=3, batch=batch), batch == "each"
+        for seed, expected in enumerate(oracles):
+            assert_variables(ds.isel(seed=seed), expected[each], each, model)
+        given = gs.simulate(nets[3], [3], batch=batch).isel(seed=0)
+        assert_variables(given, oracles[3][each], each, model)
+    net, mean = nets[3], oracles[3][False]
+    single = gs.simulate(model, [3], inputs=3, dtype="float32").isel(seed=0)
     assert_variables(single, mean, False, model, "float32")
     g, log10_norm = gs.backward(net), "log10_weight_grad_norm"
     norms = [10 ** w.log10_norm() for w in g.weights]

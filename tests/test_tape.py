@@ -765,6 +765,8 @@ SMALL = [
     " inputs=3, batch='each', **REST)",
     "gs.simulate(gs.RNN(steps=4, width=3, sigma_u=0.5, loss_at='all'), 2,"
     " vary={'tied': [True, False], 'steps': [2, 4]}, inputs=2, **REST)",
+    "gs.simulate(gs.RNN(steps=3, width=3, cell='lstm', chrono=9, sigma_b=0.2), 2,"
+    " vary={'forget_bias': [0.0, 1.0], 'norm': [None, 'layer']}, **REST)",
 ]
 PLAIN = """
 import json, sys

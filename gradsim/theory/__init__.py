@@ -18,6 +18,7 @@ from gradsim.theory.jacobian import (
     universal_edges,
 )
 from gradsim.theory.length_map import chi_1, edge_of_chaos, fixed_point, q_map
+from gradsim.theory.linear import linear_rnn
 from gradsim.theory.lyapunov import (
     complex_radius_probability,
     critical_linear_gain,
@@ -28,9 +29,10 @@ from gradsim.theory.mean_field import mean_field, profile
 from gradsim.theory.misfit import misfit
 from gradsim.theory.predict import predict
 from gradsim.theory.random_walk import random_walk_gain, walk_coefficients
-from gradsim.theory.recurrent import gradient_conditions, latch, linear_rnn, recurrent
+from gradsim.theory.recurrent import gradient_conditions, latch, recurrent
 from gradsim.theory.residual import residual_growth
 from gradsim.theory.scalar import scalar_product
+from gradsim.theory.symmetric import symmetric_growth
 
 __all__ = [
     "c_map",
@@ -68,6 +70,7 @@ __all__ = [
     "residual_growth",
     "scalar_product",
     "skip",
+    "symmetric_growth",
     "universal_edges",
     "walk_coefficients",
     "xi_c",

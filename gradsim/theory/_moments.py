@@ -22,6 +22,10 @@ def value_square(entry: Activation, q: float, slope: float) -> float:
         return q * square_at_zero(entry, slope)
     if entry.mean_squares is not None:
         return float(entry.mean_squares(q)[0])
+    if q == math.inf:
+        if any(limit_slopes(entry, q, slope)):
+            return math.inf
+        return float(np.mean(np.square(entry.value(np.array([-_FAR, _FAR]), slope))))
     return gaussian_mean(lambda z: np.square(entry.value(z, slope)), q, entry.kinks)
 
 

@@ -11,11 +11,11 @@ networks", NeurIPS 1997 (erf).
 """
 
 import math
+from functools import lru_cache
 
 from gradsim.activations import activations
-from gradsim.kernels.activations import Activation
-from gradsim.theory._gaussian import pair_mean
 from gradsim.theory._moments import limit_slopes, square_growth
+from gradsim.theory._pairs import pair_slopes, pair_values
 from gradsim.theory.length_map import check_finite, check_variance, chi_1, fixed_point, q_map
 
 _SMALLEST = 1e-14  # 1 - c* below which it counts as 1
@@ -62,8 +62,8 @@ def c_map(
 
     Examples
     --------
-    >>> round(c_map("relu", 2**0.5, 0.0, 0.0), 6) == round(1 / np.pi, 6)
-    True
+    >>> round(c_map("relu", 2**0.5, 0.0, 0.0) * math.pi, 12)
+    1.0
     """
     eps = 1 - _correlation(c)
     q = _operating_point(activation, sigma_w, sigma_b, q, slope)
@@ -156,11 +156,13 @@ def c_star(activation: str, sigma_w: float, sigma_b: float, *, slope: float = 0.
         return math.nan if straight and sigma_b == 0 else 1.0
     if chi_1(activation, sigma_w, q, slope=slope) <= 1 + _MARGINAL:
         return 1.0
-    return 1 - _eps_star(entry, sigma_w, sigma_b, q, slope)
+    return 1 - _eps_star(activation, sigma_w, sigma_b, q, slope)
 
 
-def _eps_star(entry: Activation, sigma_w: float, sigma_b: float, q: float, slope: float) -> float:
+@lru_cache(maxsize=1024)
+def _eps_star(name: str, sigma_w: float, sigma_b: float, q: float, slope: float) -> float:
     """1 - c* in the chaotic phase."""
+    entry = activations[name]
     from scipy.optimize import brentq  # slow to import
 
     def excess(log_eps: float) -> float:  # positive between 0 and 1 - c*
@@ -247,7 +249,7 @@ def xi_c(activation: str, sigma_w: float, sigma_b: float, *, slope: float = 0.01
     chi = chi_1(activation, sigma_w, q, slope=slope)
     if q == 0 or chi <= 1 + _MARGINAL:
         return math.inf if abs(chi - 1) <= _MARGINAL else scale_of(chi)
-    eps = _eps_star(entry, sigma_w, sigma_b, q, slope)
+    eps = _eps_star(activation, sigma_w, sigma_b, q, slope)
     return scale_of(sigma_w * sigma_w * pair_slopes(entry, q, eps, slope))
 
 
@@ -257,50 +259,6 @@ def scale_of(factor: float) -> float:
     if size == 0:
         return 0.0
     return math.inf if abs(size - 1) < 1e-12 else -1 / math.log(size)
-
-
-def pair_values(entry: Activation, q: float, eps: float, slope: float) -> tuple[float, float]:
-    """(E phi(u1) phi(u2), E phi^2 - E phi(u1) phi(u2)) at variance q and correlation 1 - eps."""
-    c = 1 - eps
-    if entry.homogeneous:
-        left, right = entry.slopes_at_zero(slope)
-        even, odd = (right - left) ** 2 / 4, (right + left) ** 2 / 4
-        lost = q * (odd * eps + even * (eps - 2 / math.pi * _bend(eps)))
-        return q * (odd + even) - lost, lost
-    if entry.name == "sine":
-        product = (math.exp(-q * eps) - math.exp(-q * (2 - eps))) / 2
-        return product, -(math.expm1(-q * eps) + math.exp(-2 * q) * -math.expm1(q * eps)) / 2
-    if entry.name == "erf":
-        full, part = 2 * q / (1 + 2 * q), 2 * q * c / (1 + 2 * q)
-        return 2 / math.pi * math.asin(part), 2 / math.pi * _asin_gap(full, part, full * eps)
-    return pair_mean(lambda z: entry.value(z, slope), q, eps, entry.kinks)
-
-
-def pair_slopes(entry: Activation, q: float, eps: float, slope: float) -> float:
-    """E phi'(u1) phi'(u2) at variance q and correlation 1 - eps."""
-    c = 1 - eps
-    if entry.homogeneous or q == 0:
-        left, right = entry.slopes_at_zero(slope)
-        angle = 2 / math.pi * math.asin(c)
-        return (right + left) ** 2 / 4 + (right - left) ** 2 / 4 * angle
-    if entry.name == "sine":
-        return (math.exp(-q * eps) + math.exp(-q * (2 - eps))) / 2
-    if entry.name == "erf":
-        return 4 / math.pi / math.sqrt((1 + 2 * q * eps) * (1 + 2 * q * (2 - eps)))
-    return pair_mean(lambda z: entry.slope(z, slope), q, eps, entry.kinks)[0]
-
-
-def _asin_gap(a: float, b: float, gap: float) -> float:
-    """Return asin a - asin b, where gap = a - b is known without cancellation and a >= 0."""
-    one, two = math.sqrt((1 - a) * (1 + a)), math.sqrt((1 - b) * (1 + b))
-    sine = gap * (a + b) / (a * two + b * one) if b > 0 else a * two - b * one
-    return math.atan2(sine, a * b + one * two)
-
-
-def _bend(eps: float) -> float:
-    """Sin t - t cos t at cos t = 1 - eps."""
-    t = 2 * math.asin(math.sqrt(eps / 2))
-    return t**3 / 3 - t**5 / 30 if t < 1e-3 else math.sin(t) - t * math.cos(t)
 
 
 def _correlation(c: float) -> float:

@@ -7,7 +7,7 @@ import xarray as xr
 
 from gradsim._validate import whole
 from gradsim.activations import activations
-from gradsim.theory.correlation_map import pair_slopes, pair_values
+from gradsim.theory._pairs import pair_slopes, pair_values
 from gradsim.theory.length_map import check_finite, chi_1, fixed_point, q_map
 
 # name: (long_name, formula)

@@ -147,7 +147,8 @@ def _levels(quantiles: Sequence[float]) -> Array:
 def _exact(model: Any, slopes: Slopes, levels: Array) -> dict[str, Any]:
     """Sums over the hidden layers from the output down; all arrays start at layer L."""
     widths = list(layer_widths(model)[1:-1][::-1])
-    grown = np.log(np.square(layer_sigmas(model)[1:][::-1]))
+    with np.errstate(divide="ignore"):  # no weights: no gradient
+        grown = 2 * np.log(layer_sigmas(model)[1:][::-1])
     shifts = np.cumsum(grown)
     total, sums = Cumulants(0.0, 0.0, 0.0, 0.0), [Cumulants(0.0, 0.0, 0.0, 0.0)]
     for n, shift in zip(widths, grown):

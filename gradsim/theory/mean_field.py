@@ -40,6 +40,10 @@ _VARIABLES = {
         "log10 of the rms of norm(delta^l) relative to that of norm(delta^L)",
         "0.5 sum_{r=l..L-1} log10 chi^r",
     ),
+    "log10_weight_grad_rms": (
+        "log10 of the rms of norm(dC/dW^l) relative to that of norm(delta^L)",
+        "log10_delta_rms + 0.5 log10(E norm(a^(l-1))^2)",
+    ),
 }
 
 
@@ -85,36 +89,43 @@ def mean_field(model: Any) -> xr.Dataset:
     >>> round(mean_field(MLP(activation="tanh", sigma_w=2.0)).growth_rms.item(), 6)
     0.067196
     """
+    values = limits(model)
+    if model.cell in _cells.PLAIN and model.norm is None:
+        point = (model.activation, gain(model), layer_biases(model)[-1])
+        values |= {
+            "c_star": correlation_map.c_star(*point, slope=model.slope),
+            "xi_q": correlation_map.xi_q(*point, slope=model.slope),
+            "xi_c": correlation_map.xi_c(*point, slope=model.slope),
+        }
+    else:  # not known of residual and normalised networks
+        values |= {"c_star": math.nan, "xi_q": math.nan, "xi_c": math.nan}
+    return _dataset(model, "Mean field", **values)
+
+
+def limits(model: Any) -> dict[str, float]:
+    """q*, chi_1 and the growth rate alone, which take little time."""
     _cells.check_cell(model)
     sigma_w, sigma_b, slope = gain(model), layer_biases(model)[-1], model.slope
     if model.cell in _cells.RESIDUAL or model.norm is not None:
         values = _other_limits(model, sigma_w, sigma_b)
     else:
         q_star = fixed_point(model.activation, sigma_w, sigma_b, slope=slope)
-        point = (model.activation, sigma_w, sigma_b)
-        values = {
-            "q_star": q_star,
-            "chi_1": chi_1(model.activation, sigma_w, q_star, slope=slope),
-            "c_star": correlation_map.c_star(*point, slope=slope),
-            "xi_q": correlation_map.xi_q(*point, slope=slope),
-            "xi_c": correlation_map.xi_c(*point, slope=slope),
-        }
+        chi = chi_1(model.activation, sigma_w, q_star, slope=slope)
+        values = {"q_star": q_star, "chi_1": chi}
     chi = values["chi_1"]
-    growth = 0.5 * math.log10(chi) if chi > 0 else -math.inf
-    return _dataset(model, "Mean field", **values, growth_rms=growth)
+    return values | {"growth_rms": 0.5 * math.log10(chi) if chi > 0 else -math.inf}
 
 
 def _other_limits(model: Any, sigma_w: float, sigma_b: float) -> dict[str, float]:
-    """Limits of a residual or normalised network; what is not known of correlations is nan."""
-    unknown = {"c_star": math.nan, "xi_q": math.nan, "xi_c": math.nan}
+    """Limits of a residual or normalised network."""
     if model.cell in _cells.RESIDUAL:
-        return {"q_star": math.inf, "chi_1": _cells.limit_chi(model, sigma_w)} | unknown
+        return {"q_star": math.inf, "chi_1": _cells.limit_chi(model, sigma_w)}
     q, slope, cross, w2, b2 = 1.0, 1.0, 0.0, sigma_w * sigma_w, sigma_b * sigma_b
     for _ in range(_SETTLED):  # normalisation brings q to its fixed point at once, up to norm_eps
         shared = w2 * cross + b2
         value, slope, cross = _cells.normalised(model, activations[model.activation], q, shared)
         q = w2 * value + b2
-    return {"q_star": q, "chi_1": w2 * slope} | unknown
+    return {"q_star": q, "chi_1": w2 * slope}
 
 
 def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
@@ -137,7 +148,10 @@ def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
     -------
     xarray.Dataset
         dim `layer` 1..L (RNN: `step` 1..T), float64: `q`; `chi`, the factor of E ||delta||^2 from
-        layer l+1 to l (NaN at the last layer); `log10_delta_rms`, relative to the last layer.
+        layer l+1 to l (NaN at the last layer); `log10_delta_rms`, relative to the last layer; for
+        plain cells `log10_weight_grad_rms`, the rms of ||dC/dW^l|| (RNN: of step t's share of it)
+        relative to that of ||delta^L||, by E ||delta^l||^2 E ||a^(l-1)||^2, which is exact for
+        homogeneous activations without biases.
 
     Raises
     ------
@@ -162,8 +176,18 @@ def profile(model: Any, x_norm: float | None = None) -> xr.Dataset:
     with np.errstate(divide="ignore"):
         decades = np.append(0.5 * np.log10(chi[::-1]), 0.0)
     growth = np.append(np.cumsum(decades[:-1])[::-1], 0.0)
-    chi = np.append(chi, np.nan)
-    return _dataset(model, "Mean-field profile", q=q, chi=chi, log10_delta_rms=growth)
+    values = {"q": q, "chi": np.append(chi, np.nan), "log10_delta_rms": growth}
+    if model.cell in _cells.PLAIN:
+        values["log10_weight_grad_rms"] = growth + 0.5 * _log10_below(model, q)
+    return _dataset(model, "Mean-field profile", **values)
+
+
+def _log10_below(model: Any, q: np.ndarray) -> np.ndarray:
+    """Log10 of E ||a^(l-1)||^2, what each layer's matrix reads, from its q."""
+    sigmas, biases = np.array(layer_sigmas(model)), np.array(layer_biases(model))
+    widths = np.array(layer_widths(model)[:-1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log10(widths) + np.log10(np.maximum(q - biases**2, 0.0)) - 2 * np.log10(sigmas)
 
 
 def layer_widths(model: Any) -> tuple[int, ...]:

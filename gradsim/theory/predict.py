@@ -7,7 +7,7 @@ import xarray as xr
 
 from gradsim.theory._from_dataset import Source, source_of
 from gradsim.theory.finite_width import finite_width
-from gradsim.theory.mean_field import mean_field, profile
+from gradsim.theory.mean_field import limits, profile
 
 # name: (long_name, formula)
 _LAYERED = {
@@ -15,6 +15,10 @@ _LAYERED = {
     "log10_delta_rms": (
         "log10 of the rms of norm(delta^l) relative to that of norm(delta^L)",
         "0.5 log10(E norm(delta^l)^2 / E norm(delta^L)^2)",
+    ),
+    "log10_weight_grad_rms": (
+        "log10 of the rms of norm(dC/dW^l) relative to that of norm(delta^L)",
+        "0.5 log10(E norm(delta^l)^2 E norm(a^(l-1))^2 / E norm(delta^L)^2)",
     ),
     "log10_delta_mean": (
         "mean log10 of norm(delta^l) relative to norm(delta^L)",
@@ -31,7 +35,7 @@ _SCALAR = {
 _VALIDITY = {
     "rms_validity": "validity of log10_delta_rms: 'exact', or the limit in which it holds",
     "mean_validity": "validity of log10_delta_mean, log10_delta_sd and zero_probability",
-    "q_validity": "validity of q, q_star, chi_1 and growth_rms",
+    "q_validity": "validity of q, log10_weight_grad_rms, q_star, chi_1 and growth_rms",
 }
 _LIMIT = "asymptotic (infinite width)"
 
@@ -55,7 +59,8 @@ def predict(ds: xr.Dataset, x_norm: float | None = None) -> xr.Dataset:
     -------
     xarray.Dataset
         Over the varied dims and `layer` (or `step`), float64, relative to the last layer: `q`,
-        `log10_delta_rms`, `log10_delta_mean`, `log10_delta_sd`, `zero_probability`; over the
+        `log10_delta_rms`, `log10_weight_grad_rms` (as :func:`profile` has it), `log10_delta_mean`,
+        `log10_delta_sd`, `zero_probability`; over the
         varied dims `q_star`, `chi_1`, `growth_rms`, and text that says what each condition's
         entries are: `q_validity`, `rms_validity`, `mean_validity`, "exact", "asymptotic (...)" or
         "none: " with the reason, where they are nan.
@@ -101,12 +106,14 @@ def _condition(model: Any, source: Source, layers: int) -> dict[str, Any]:
     values: dict[str, Any] = {name: np.full(layers, np.nan) for name in _LAYERED}
     values |= dict.fromkeys(_SCALAR, np.nan)
     try:
-        limit, path = mean_field(model), profile(model, source.x_norm)
+        limit, path = limits(model), profile(model, source.x_norm)
     except ValueError as error:  # said in the result
         return values | dict.fromkeys(_VALIDITY, f"none: {error}")
-    values |= {name: limit[name].item() for name in _SCALAR}
+    values |= limit
     values["q"] = _padded(path.q.values, layers)
     values["log10_delta_rms"] = _padded(path.log10_delta_rms.values, layers)
+    if "log10_weight_grad_rms" in path:
+        values["log10_weight_grad_rms"] = _padded(path.log10_weight_grad_rms.values, layers)
     values |= {"q_validity": _LIMIT, "rms_validity": _LIMIT}
     try:
         law = finite_width(model, (), source.x_norm)

@@ -81,7 +81,7 @@ def test_correlation_profile__is_that_of_two_inputs():
     q = sw**2 + sb**2
     ds = correlation_profile("tanh", depth, sw, sb, c=sb**2 / q, q=q)
     found = []
-    for seed in range(30):
+    for seed in range(15):
         net = gs.network(model, seed, inputs=x)
         v = net.targets[0]
         pair = []
@@ -90,12 +90,12 @@ def test_correlation_profile__is_that_of_two_inputs():
             pair.append([d.to_array()[0] for d in grads])
         found.append([a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(*pair)])
     found = np.array(found)
-    error = found.std(axis=0) / math.sqrt(30)
+    error = found.std(axis=0) / math.sqrt(15)
     assert (np.abs(found.mean(axis=0) - ds.delta_correlation) < 4 * error + 0.01).all()
 
 
 def test_correlation_profile__keeps_small_differences():
-    ds = correlation_profile("tanh", 20, 0.8, 0.3, c=1 - 1e-14)
+    ds = correlation_profile("tanh", 10, 0.8, 0.3, c=1 - 1e-14)
     rate = ds.log10_signal_decorrelation.diff("layer")[-1].item()
     assert 10**rate == pytest.approx(mean_field(gs.MLP(sigma_w=0.8, sigma_b=0.3)).chi_1.item())
     with pytest.raises(ValueError, match=r"q must be given where q\* is 0"):

@@ -9,7 +9,7 @@ import gradsim as gs
 from gradsim.activations import activations
 from gradsim.theory import c_map, c_star, chi_1, chi_c, fixed_point, mean_field, xi_c, xi_q
 from gradsim.theory._gaussian import pair_mean
-from gradsim.theory.correlation_map import pair_slopes, pair_values
+from gradsim.theory._pairs import pair_slopes, pair_values
 
 # tanh: sb2, sw2, c*, xi_q, xi_c. Poole et al. 2016; Schoenholz et al. 2017, "Deep information
 # propagation", eqs. for xi_q and xi_c, evaluated by 120 x 120 Gauss-Hermite quadrature
@@ -80,12 +80,13 @@ def test_chi_c__is_the_slope_of_the_correlation_map(name):
     assert chi_c(name, sigma_w, 1.0, q) == chi_1(name, sigma_w, q)
 
 
-@pytest.mark.parametrize("name", activations)
+SETTLED = ("tanh", "sigmoid", "softsign", "hard_tanh", "erf", "sine", "arctan", "lecun_tanh")
+
+
+@pytest.mark.parametrize("name", SETTLED)
 def test_c_star__is_fixed_and_stable(name):
     sigma_b = 0.4
     q = fixed_point(name, 2.0, sigma_b)
-    if q == math.inf:
-        pytest.skip("q* diverges")
     c = c_star(name, 2.0, sigma_b)
     assert c_map(name, 2.0, sigma_b, c) == pytest.approx(c, abs=1e-10)
     assert chi_c(name, 2.0, c, q) <= 1 + 1e-9

@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 
+import gradsim as gs
 from gradsim.theory import (
     complex_radius_probability,
     critical_linear_gain,
     lyapunov,
     mean_real_eigenvalues,
+    symmetric_growth,
 )
 
 # Newman 1986: N, lambda_1, lambda_2, lambda_N, mean, variance of lambda_1, critical gain
@@ -78,3 +80,27 @@ def test_lyapunov__refuses_bad_arguments():
         lyapunov(3, 0)
     with pytest.raises(ValueError, match="radius must be a finite number >= 0"):
         complex_radius_probability(3, -1)
+
+
+def test_symmetric_growth__has_the_moments():
+    """Moments of a symmetric Gaussian matrix; Catalan numbers at infinite width (Wigner 1955)."""
+    printed = [1.05, 2.2625, 6.235125, 19.674431]
+    for steps, value in enumerate(printed, start=1):
+        assert symmetric_growth(20, steps) == pytest.approx(value, abs=6e-7)
+    for n in (3, 50):
+        polynomial = 14 + 93 / n + 374 / n**2 + 690 / n**3 + 509 / n**4
+        assert symmetric_growth(n, 4, 0.9) == pytest.approx(0.9**8 * polynomial)
+    assert symmetric_growth(10**6, 3) == pytest.approx(5, rel=1e-5)
+    # one number of variance 2: E w^6 = 15 * 8
+    assert symmetric_growth(1, 3) == pytest.approx(120)
+    with pytest.raises(ValueError, match="steps must be at most 5"):
+        symmetric_growth(3, 6)
+
+
+def test_symmetric_growth__is_that_of_simulation():
+    model = gs.RNN(steps=3, width=20, activation="identity", init="symmetric", loss="linear")
+    states = gs.simulate(model, 3000, dtype="float32", progress=False).log10_state_grad_norm
+    square = 10 ** (2 * (states - states[:, -1])).values
+    for t in (1, 2):
+        sample = square[:, 3 - t]
+        assert abs(sample.mean() - symmetric_growth(20, t)) < 4 * sample.std() / math.sqrt(3000)

@@ -138,11 +138,11 @@ def test_theory__refuses_what_is_no_random_result(ds):
 
 # Gradient norms beyond mean field along the transient from the input, at width 100 and 300
 @pytest.mark.parametrize(("activation", "sigma_w", "width", "depth"), [
-    ("tanh", 1.0, 100, 30), ("gelu", 2**0.5, 300, 8),
+    ("tanh", 1.0, 100, 30), ("gelu", 2**0.5, 200, 8),
 ])  # fmt: skip
 def test_misfit__is_explained_along_a_transient(activation, sigma_w, width, depth):
     """tanh at sigma_w = 1 (a power law) and gelu (q falls to 0) never reach a fixed point."""
     model = gs.MLP(depth=depth, width=width, activation=activation, sigma_w=sigma_w, **EXACT)
-    result = misfit(gs.simulate(model, 1000, dtype="float32", progress=False))
-    assert (np.abs(result.remainder) < 4 * result.stderr + 0.004).all()
+    result = misfit(gs.simulate(model, 700, dtype="float32", progress=False))
+    assert (np.abs(result.remainder) < 4 * result.stderr + 0.006).all()
     assert np.abs(result.misfit).max() > 2.5 * np.abs(result.remainder).max()

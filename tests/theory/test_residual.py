@@ -53,12 +53,12 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c.values())))
 def test_profile__of_residual_and_layer_normalised_networks_is_that_of_simulation(case, activation):
     model = gs.MLP(activation=activation, **case, **FIELDS)
-    ds = gs.simulate(model, 200, measure=("gradient", "signal"), dtype="float32")
+    ds = gs.simulate(model, 120, measure=("gradient", "signal"), dtype="float32")
     found, error = rms(ds)
     theory = profile(model)
     slack = 0.6 * (model.depth - ds.layer) / model.width  # the 1/n correction, decades a layer
     assert (np.abs(found - theory.log10_delta_rms) < 4 * error + slack + 1e-9).all()
-    q, spread = ds.z_mean_square.mean("seed"), ds.z_mean_square.std("seed") / math.sqrt(200)
+    q, spread = ds.z_mean_square.mean("seed"), ds.z_mean_square.std("seed") / math.sqrt(120)
     assert (np.abs(q - theory.q) < 4 * spread + 0.03 * theory.q).all()
 
 
@@ -73,6 +73,37 @@ def test_profile__of_batch_normalised_networks_is_that_of_simulation(placement, 
     theory = profile(model)
     slack = 0.01 + 0.002 * (model.depth - found.layer)  # of width 200 and batch 128
     assert (np.abs(found - theory.log10_delta_rms) < 4 * error + slack + 1e-9).all()
+
+
+def test_profile__has_flat_weight_gradients():
+    """E ||dC/dW^l||^2 = (sw2 / 2)^(L-1) |v|^2 |x|^2 n_(l-1) / n_0, exact (Glorot and Bengio
+    2010, eq. 14)."""
+    model = gs.MLP(width=(15, 10, 40, 20, 80, 3), activation="relu", init="he_normal", **EXACT)
+    ds = profile(model, x_norm=1.0)
+    np.testing.assert_allclose(10 ** (2 * ds.log10_weight_grad_rms) * 15, [15, 10, 40, 20, 80])
+    x = np.ones(15) / math.sqrt(15)
+    v = np.array([1.0, 0.0, 0.0])
+    found = gs.simulate(model, 4000, inputs=x[None], targets=v, dtype="float32", progress=False)
+    square = 10 ** (2 * found.log10_weight_grad_norm)
+    error = square.std("seed") / math.sqrt(4000)
+    assert (np.abs(square.mean("seed") - 10 ** (2 * ds.log10_weight_grad_rms)) < 4 * error).all()
+
+
+EXACT = {"loss": "linear", "output": "identity"}
+
+
+@pytest.mark.parametrize("model", [
+    gs.MLP(depth=6, width=150, sigma_w=1.4, sigma_b=0.3, **EXACT),
+    gs.RNN(steps=6, width=150, sigma_w=1.4, sigma_u=0.5, tied=False, loss="linear"),
+])  # fmt: skip
+def test_profile__weight_gradients_are_those_of_simulation(model):
+    ds = gs.simulate(model, 300, dtype="float32", progress=False)
+    name = "log10_weight_grad_norm" if "layer" in ds.dims else "log10_recurrent_grad_norm"
+    dim = ds[name].dims[-1]
+    square = 10 ** (2 * (ds[name] - ds.log10_delta_norm.isel({dim: -1})))
+    error = 0.5 * square.std("seed") / square.mean("seed") / math.sqrt(300) / math.log(10)
+    gap = 0.5 * np.log10(square.mean("seed")) - profile(model).log10_weight_grad_rms
+    assert (np.abs(gap) < 4 * error + 0.01).all()
 
 
 def test_mean_field__of_batch_normalised_relu_is_pi_over_pi_minus_one():
