@@ -25,6 +25,7 @@ from gradsim.network import Network, network
 from gradsim.scaled import Scaled, UnderflowError
 from gradsim.simulate import simulate
 from gradsim.storage import load, save
+from gradsim.train import train
 
 __all__ = [
     "MLP",
@@ -50,4 +51,5 @@ __all__ = [
     "save",
     "simulate",
     "theory",
+    "train",
 ]

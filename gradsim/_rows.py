@@ -33,7 +33,7 @@ def _scaled(values: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.ldexp(array, -exponent), exponent
 
 
-def _row_scaled(array: np.ndarray, real: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def row_scaled(array: np.ndarray, real: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Rows (…, unit) as mantissas and one exponent a row, 0 for every usual size."""
     exponent = np.frexp(np.max(np.abs(array), axis=-1, initial=0.0))[1].astype(np.int64)
     exponent[np.abs(exponent) < USUAL] = 0
@@ -192,7 +192,7 @@ def data(
     x = np.zeros((steps, b_count, features))
     if inputs.array is not None and steps:
         x[:] = inputs.array[:steps]
-    x, x_e = _row_scaled(x, real)
+    x, x_e = row_scaled(x, real)
     kinds = _kinds(group)
     moves = targets.moves if targets is not None else any(kind[2] for kind in kinds)
     slices = group.layers + 1 if moves else 1
@@ -205,7 +205,7 @@ def data(
     starts = np.zeros((1 + len(states) if group.recurrent else 0, b_count, group.widths[0]))
     for q, state in enumerate(states):
         starts[q + 1] = state
-    start, start_e = _row_scaled(starts, real)
+    start, start_e = row_scaled(starts, real)
     arrays = {
         "x": x.reshape(steps * b_count, features),
         "x_e": x_e,

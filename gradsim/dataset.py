@@ -159,15 +159,7 @@ class Collector:
         run = self._run
         data = {v.name: self._array(v) for v in self._variables}
         ds = xr.Dataset(data, coords=self._coords())
-        ds.attrs = {
-            "title": TITLE,
-            "source": f"gradsim {version()}",
-            "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} gradsim.simulate",
-            "references": "see the documentation of gradsim",
-            "Conventions": CONVENTIONS,
-            "gradsim_config": json.dumps(run.config(), sort_keys=True, separators=(",", ":")),
-            "gradsim_provenance": json.dumps(_provenance(run, seconds), sort_keys=True),
-        }
+        ds.attrs = attributes("simulate", run.config(), run, seconds)
         return ds
 
     def _dim(self) -> str:
@@ -242,6 +234,19 @@ def version() -> str:
     from gradsim import __version__
 
     return __version__
+
+
+def attributes(call: str, config: dict[str, Any], run: "Run", seconds: float) -> dict[str, str]:
+    """Attributes of the result of a public call: what it was, and what rebuilds it."""
+    return {
+        "title": TITLE,
+        "source": f"gradsim {version()}",
+        "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} gradsim.{call}",
+        "references": "see the documentation of gradsim",
+        "Conventions": CONVENTIONS,
+        "gradsim_config": json.dumps(config, sort_keys=True, separators=(",", ":")),
+        "gradsim_provenance": json.dumps(_provenance(run, seconds), sort_keys=True),
+    }
 
 
 def _provenance(run: "Run", seconds: float) -> dict[str, Any]:

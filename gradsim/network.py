@@ -1,7 +1,7 @@
 """One network as NumPy arrays, drawn by its address or given."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -9,9 +9,10 @@ import numpy as np
 
 from gradsim import _draws
 from gradsim._arrays import FREE, arrays, by_map, check_shapes, one_or_more, shapes_of
+from gradsim._flat import Parameters
 from gradsim._memory import network_bytes, require
 from gradsim._registry import brief
-from gradsim._validate import parse_memory, parse_seed
+from gradsim._validate import as_numbers, parse_memory, parse_seed
 from gradsim.examples import parse_inputs, parse_targets, target_block
 from gradsim.inputs import resolve
 from gradsim.models import MLP, RNN
@@ -117,6 +118,36 @@ class Network:
             raise ValueError("input_weights belong to an RNN with sigma_u > 0")
         parts = ((weights, "weights"), (drives, "inputs"), (biases, "bias"))
         return Given(*(by_map(model, stacked, part) for stacked, part in parts))
+
+    def with_parameters(self, values: Any) -> "Network":
+        """Network with other weights and biases, and all else the same.
+
+        Parameters
+        ----------
+        values
+            W, input weights and b of each layer in turn (parameter,), as the `final_parameter`
+            of :func:`gradsim.train` has them for one network; NaN after the last is left out.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are not as many finite numbers as the network has.
+        """
+        parameters = Parameters.of(self.model)
+        vector = np.asarray(values)
+        found = vector[: parameters.total] if vector.ndim == 1 else vector
+        if found.shape != (parameters.total,) or not np.isnan(vector[parameters.total :]).all():
+            raise ValueError(
+                f"with_parameters: values must have shape ({parameters.total},), got shape "
+                f"{vector.shape}"
+            )
+        kinds = list(zip(*parameters.arrays(as_numbers("values", found).astype(np.float64))))
+        drives = list(kinds[1]) if len(kinds) == 3 else None
+        single = drives is not None and not isinstance(self.input_weights, list)
+        return replace(
+            self, weights=list(kinds[0]), biases=list(kinds[-1]),
+            input_weights=drives[0] if drives and single else drives,
+        )  # fmt: skip
 
     def check_vary(self, vary: Mapping[str, Any] | None) -> None:
         """Refuse to vary fields that the arrays have settled."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _LOG10_2 = float(np.log10(2.0))
+_USUAL = 200  # binary exponents of rows that no product takes out of the range
 _FAR = -(2**30)  # exponent of an array of zeros
 
 
@@ -37,6 +38,8 @@ class Scaled:
         if top == _FAR:
             return cls(np.zeros_like(rows), 0)
         shift = np.maximum(sizes - top, -5000)
+        if not shift.any():
+            return cls(rows.copy(), top)
         return cls(np.ldexp(rows, shift[..., None].astype(np.int64)), top)
 
     @classmethod
@@ -52,6 +55,8 @@ class Scaled:
     @classmethod
     def joined(cls, parts: "Sequence[Scaled]", axis: int) -> "Scaled":
         """Arrays one after another along an axis, at the largest of their exponents."""
+        if len(parts) == 1:
+            return parts[0]
         top = max((p.exponent for p in parts if np.any(p.array)), default=0)
         arrays = [np.ldexp(p.array, max(p.exponent - top, -5000)) for p in parts]
         return cls(np.concatenate(arrays, axis=axis), top)
@@ -60,10 +65,6 @@ class Scaled:
         """The same array with its largest magnitude in [0.5, 1)."""
         k = int(np.frexp(np.max(np.abs(self.array), initial=0.0))[1])
         return Scaled(np.ldexp(self.array, -k), self.exponent + k)
-
-    def mean_rows(self) -> "Scaled":
-        """Mean over the first dimension."""
-        return Scaled(self.array.mean(axis=0), self.exponent).normalised()
 
     def log10_norm(self) -> float:
         """log10 of the Euclidean (Frobenius) norm; -inf for zeros."""
@@ -91,11 +92,22 @@ class Scaled:
         return plain
 
 
-def outer_mean(delta: Scaled, a: Scaled) -> Scaled:
-    """Mean over examples of delta_b a_b^T."""
-    d, x = delta.normalised(), a.normalised()
-    product = d.array.T @ x.array / len(d.array)
-    return Scaled(product, d.exponent + x.exponent).normalised()
+def row_sum(d: np.ndarray, ed: np.ndarray) -> Scaled:
+    """Sum over rows of d_r; ``ed`` (row,) are the rows' exponents."""
+    rows = Scaled.from_rows(d, ed)
+    return Scaled(rows.array.sum(axis=0), rows.exponent)
+
+
+def outer_sum(d: np.ndarray, ed: np.ndarray, a: np.ndarray, ea: np.ndarray) -> Scaled:
+    """Sum over rows of d_r a_r^T; ``ed`` and ``ea`` (row,) are the rows' exponents.
+
+    What rises in one factor and falls in the other keeps its size.
+    """
+    k = np.frexp(np.max(np.abs(a), axis=1))[1].astype(np.int64)
+    if np.abs(k).max() > _USUAL:
+        a, ea = np.ldexp(a, -k[:, None]), ea + k
+    rows = Scaled.from_rows(d, ed + ea)
+    return Scaled(rows.array.T @ a, rows.exponent)
 
 
 def times(delta: Scaled, weights: np.ndarray, factor: float) -> Scaled:

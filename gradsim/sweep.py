@@ -41,7 +41,8 @@ class Sweep:
         return tuple(len(label) for label in self.labels)
 
 
-def _check_sequence(name: str, values: Any) -> None:
+def check_sequence(name: str, values: Any) -> None:
+    """Refuse what is not a sequence of values of a varied field."""
     array = isinstance(values, np.ndarray | xr.DataArray) and values.ndim > 0
     if isinstance(values, str | bytes | Mapping) or not (array or isinstance(values, Sequence)):
         raise TypeError(f"vary[{name!r}] must be a sequence of values, got {brief(values)}")
@@ -49,14 +50,14 @@ def _check_sequence(name: str, values: Any) -> None:
         raise ValueError(f"vary[{name!r}] must not be empty")
 
 
-def _values(values: Any) -> list[Any]:
+def values_of(values: Any) -> list[Any]:
     """Values of a varied field, as plain Python where they are NumPy numbers."""
     if isinstance(values, np.ndarray | xr.DataArray):
         return np.asarray(values).tolist()
     return [v.item() if isinstance(v, np.generic) else v for v in values]
 
 
-def _label(name: str, values: list[Any]) -> np.ndarray:
+def label(name: str, values: list[Any]) -> np.ndarray:
     """Coordinate of a varied field; a value that cannot be one is labelled by its text."""
     simple = all(isinstance(v, bool | int | float | str) for v in values)
     kinds = {type(v) for v in values} - {int, float}
@@ -91,10 +92,10 @@ def expand(model: Model, vary: Mapping[str, Any] | None, memory: int) -> Sweep:
     if "depth" in vary and isinstance(getattr(model, "width", None), tuple):
         raise ValueError("vary['depth']: the tuple width sets the depth; vary width instead")
     for name, given in vary.items():
-        _check_sequence(name, given)
+        check_sequence(name, given)
     require(memory, conditions=conditions_bytes(prod(map(len, vary.values()))))
-    values = {name: _values(given) for name, given in vary.items()}
-    labels = tuple(_label(name, v) for name, v in values.items())
+    values = {name: values_of(given) for name, given in vary.items()}
+    labels = tuple(label(name, v) for name, v in values.items())
     models = tuple(
         _replaced(model, dict(zip(values, chosen))) for chosen in product(*values.values())
     )

@@ -16,7 +16,7 @@ STREAMS = {
 }  # fmt: skip
 for _k, _gate in enumerate("ifgorzn"):
     STREAMS |= {f"{part}_{_gate}": 11 + 3 * _k + q for q, part in enumerate("WUb")}
-STREAMS |= {"b_hn": 32, "chrono": 33}
+STREAMS |= {"b_hn": 32, "chrono": 33, "batch": 34}
 GIVEN, NORMAL, CLASS, BERNOULLI, VECTOR = range(5)  # kinds of targets; VECTOR: v of v . a
 _X, _Y, _V, _H0 = STREAMS["x"], STREAMS["y"], STREAMS["v"], STREAMS["h0"]
 _CHRONO, _HALF_WIDTH = STREAMS["chrono"], 1 / math.sqrt(12)

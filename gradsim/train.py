@@ -1,0 +1,262 @@
+"""`train`: ensembles of networks under gradient descent, every step with its norms."""
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from gradsim._memory import pass_bytes, require
+from gradsim._registry import brief
+from gradsim._train_results import Condition, Results
+from gradsim._train_settings import VARIABLE, Settings
+from gradsim._trainer import Data, Trainer, plan
+from gradsim.dataset import attributes
+from gradsim.models import MLP, RNN
+from gradsim.network import Network, network
+from gradsim.plan import Pass
+from gradsim.simulate import Run, prepare
+from gradsim.sweep import check_sequence, label, values_of
+
+POLL_SECONDS = 0.1
+Job = tuple[int, Condition, tuple[Pass, Pass], range]
+
+
+def train(
+    model: MLP | RNN | Network,
+    seeds: Any = None,
+    *,
+    optimizer: str = "sgd",
+    learning_rate: Any,
+    steps: int,
+    batch_size: int | None = None,
+    clip: float | None = None,
+    clip_by: str = "norm",
+    l2: float = 0.0,
+    momentum: float | None = None,
+    decay: float | None = None,
+    epsilon: float | None = None,
+    keep: bool = False,
+    vary: Mapping[str, Any] | None = None,
+    inputs: Any = None,
+    targets: Any = None,
+    key: int = 0,
+    threads: int | None = None,
+    memory_limit: int | None = None,
+) -> xr.Dataset:
+    """Train an ensemble of networks by gradient descent on the mean cost over examples.
+
+    All matrices and biases are trained, in float64; the gradients are those of
+    :func:`gradsim.backward`, each with an exponent of its own.
+
+    Parameters
+    ----------
+    model, seeds, inputs, targets, key, threads, memory_limit
+        As in :func:`gradsim.simulate`.  A Network gives the weights to start from.
+    optimizer
+        "sgd", "momentum" (the heavy ball) or "rmsprop".
+    learning_rate
+        A number, or one a layer; a layer at 0 stays as it is.
+    steps
+        Number of updates.
+    batch_size
+        Examples of a step: None means all.  Each epoch is a random order of the examples that
+        depends on seed and key alone; what does not fill a batch at its end is left out.
+    clip, clip_by
+        Threshold of the data's gradient, by the "norm" of the whole or by "value".
+    l2
+        Adds l2 W to the gradient of every matrix W after clipping, the derivative of
+        l2 / 2 ||W||^2; biases are left out.
+    momentum
+        Of "momentum"; 0.9 where it is None.
+    decay, epsilon
+        Of "rmsprop"; 0.9 and 1e-8 where they are None.
+    keep
+        Whether the result holds the trained parameters, as `final_parameter`; to make networks of
+        them is `Network.with_parameters`.
+    vary
+        Maps fields of the model, and arguments from ``optimizer`` to ``epsilon`` but ``steps``,
+        to sequences of values.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions (…varied fields, seed, iteration, layer); tied weights are one layer, those of
+        an untied RNN one a step.  NaN from where a network has left the range of float64.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As :func:`gradsim.simulate` does, before any work.
+    KeyboardInterrupt
+        Ctrl-C, once all workers have stopped.
+
+    References
+    ----------
+    Clipping: R. Pascanu, T. Mikolov and Y. Bengio 2013, arXiv:1211.5063, algorithm 1.
+
+    Examples
+    --------
+    >>> import gradsim as gs
+    >>> ds = gs.train(gs.MLP(depth=3, width=8), seeds=2, learning_rate=0.1, steps=20, inputs=5)
+    >>> ds.log10_gradient_norm.dims, bool((ds.log10_final_loss < ds.log10_loss[:, 0]).all())
+    (('seed', 'iteration', 'layer'), True)
+    """
+    settings = Settings(
+        optimizer=optimizer, learning_rate=learning_rate, steps=steps, batch_size=batch_size,
+        clip=clip, clip_by=clip_by, l2=l2, momentum=momentum, decay=decay, epsilon=epsilon,
+    )  # fmt: skip
+    if not isinstance(keep, bool | np.bool_):
+        raise TypeError(f"train(keep={brief(keep)}): keep must be True or False")
+    vary = {} if vary is None else vary
+    of_model, of_settings = _split(vary)
+    run = prepare(
+        model, seeds, vary=of_model, inputs=inputs, targets=targets, batch="mean",
+        measure=("gradient",), dtype="float64", key=key, threads=threads,
+        memory_limit=memory_limit,
+    )  # fmt: skip
+    begin = time.perf_counter()
+    conditions = list(_conditions(run, settings, of_settings, list(vary)))
+    for condition in conditions:
+        _check(condition, run.inputs.count)
+    labels = dict(zip(run.sweep.dims, run.sweep.labels))
+    labels |= {name: label(name, values) for name, values in of_settings.items()}
+    results = Results(run, {name: labels[name] for name in vary}, conditions, bool(keep))
+    require(run.memory, result_and_copy=2 * results.nbytes())
+    results.allocate()
+    crew = _Crew(run, model if isinstance(model, Network) else None, results)
+    with threadpool_limits(1, user_api="blas"):
+        crew.run(conditions)
+    ds = results.dataset()
+    asked = asdict(settings) | {"vary": [[name, _plain(vary[name])] for name in vary]}
+    config = {k: v for k, v in run.config().items() if k not in ("measure", "batch", "vary")}
+    ds.attrs = attributes("train", config | {"train": asked}, run, time.perf_counter() - begin)
+    return ds
+
+
+def _plain(values: Any) -> list[Any]:
+    """Varied values in what JSON can hold."""
+    return [v.tolist() if isinstance(v, np.ndarray) else v for v in values_of(values)]
+
+
+def _split(vary: Any) -> tuple[Any, dict[str, list[Any]]]:
+    """What `vary` has of the model, and of the arguments of `train`."""
+    if not isinstance(vary, Mapping):
+        return vary, {}
+    own = {name: values for name, values in vary.items() if name in VARIABLE}
+    for name, values in own.items():
+        check_sequence(name, values)
+    rest = {name: values for name, values in vary.items() if name not in own}
+    return rest, {name: values_of(values) for name, values in own.items()}
+
+
+def _conditions(
+    run: Run, settings: Settings, own: dict[str, list[Any]], names: list[str]
+) -> Iterator[Condition]:
+    """Every condition, the last varied field fastest."""
+    lengths = dict(zip(run.sweep.dims, run.sweep.shape))
+    lengths |= {name: len(values) for name, values in own.items()}
+    models = np.arange(len(run.sweep.models)).reshape(run.sweep.shape)
+    for index in product(*(range(lengths[name]) for name in names)):
+        at = dict(zip(names, index))
+        model = run.sweep.models[models[tuple(at[name] for name in run.sweep.dims)]]
+        chosen = {name: values[at[name]] for name, values in own.items()}
+        yield Condition(model, settings.with_fields(chosen))
+
+
+def _check(condition: Condition, examples: int) -> None:
+    """Refuse settings that contradict a model or its examples."""
+    condition.settings.rates(condition.parameters.count)
+    size = condition.settings.batch_size
+    if size is not None and size > examples:
+        raise ValueError(
+            f"train(batch_size={size}): batch_size must be at most the number of examples, "
+            f"{examples}"
+        )
+    if size == 1 and condition.model.norm == "batch":
+        raise ValueError(
+            "train(batch_size=1): under norm='batch' the examples of a step are its batch; "
+            "batch_size must be at least 2"
+        )
+
+
+class _Crew:
+    """Trains all networks of a call on a thread pool; each is trained by one thread alone."""
+
+    def __init__(self, run: Run, base: Network | None, results: Results) -> None:
+        self._run, self._base, self._results = run, base, results
+        self._stop = np.zeros((1, 1), np.int64)
+        self._inputs = run.inputs.plain() if run.inputs.array is not None else None
+        if self._inputs is None and run.inputs.asked:
+            self._inputs = run.inputs.count
+        self._targets = None if run.targets is None else run.targets.plain(run.inputs)
+
+    def run(self, conditions: list[Condition]) -> None:
+        """Train every network of every condition."""
+        threads = self._threads(conditions)
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="gradsim")
+        pending: set[Future[None]] = set()
+        queue = self._jobs(conditions, threads)
+        try:
+            while True:
+                while len(pending) < 2 * threads and (job := next(queue, None)) is not None:
+                    pending.add(pool.submit(self._job, *job))
+                if not pending:
+                    break
+                done, pending = wait(pending, POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        finally:
+            self._stop[0, 0] = 1
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _threads(self, conditions: list[Condition]) -> int:
+        """Workers that fit into memory; MemoryError before any work where not even one does."""
+        memory, result = self._run.memory, 2 * self._results.nbytes()
+        options = replace(self._run.options, keep=True)
+        count = self._run.inputs.count
+        largest = max(2 * pass_bytes(c.model, count, options, True) for c in conditions)
+        require(memory, result_and_copy=result, network=largest)
+        return max(1, min(self._run.threads, (memory - result) // largest))
+
+    def _jobs(self, conditions: list[Condition], threads: int) -> Iterator[Job]:
+        """Condition and places of its seeds, with its passes: made when they are due."""
+        seeds = len(self._run.seeds)
+        size = -(-seeds // threads)
+        for c, condition in enumerate(conditions):
+            passes = self._passes(condition)
+            for first in range(0, seeds, size):
+                yield c, condition, passes, range(first, min(first + size, seeds))
+
+    def _passes(self, condition: Condition) -> tuple[Pass, Pass]:
+        """Passes over the examples of a step, and over all examples."""
+        model, count = condition.model, self._run.inputs.count
+        step_count = condition.settings.batch_size or count
+        shape = Data(self._network(model, 0)).y.shape
+        whole = plan(model, shape, count)
+        step = whole if step_count == count else plan(model, shape, step_count)
+        return step, whole
+
+    def _job(self, c: int, condition: Condition, passes: tuple[Pass, Pass], places: range) -> None:
+        trainer = Trainer(condition.model, condition.settings, *passes, self._stop)
+        for s in places:
+            if self._stop[0, 0]:
+                return
+            net = self._network(condition.model, s)
+            trainer.train(net, self._run.seeds[s], self._run.key, self._results.views(c, s))
+
+    def _network(self, model: MLP | RNN, s: int) -> Network:
+        """Network of a place among the seeds, at its start."""
+        run = self._run
+        net = network(model, run.seeds[s], key=run.key, inputs=self._inputs, targets=self._targets)
+        if self._base is None:
+            return net
+        base = self._base
+        return replace(
+            net, weights=base.weights, biases=base.biases, input_weights=base.input_weights
+        )
