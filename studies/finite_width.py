@@ -161,7 +161,7 @@ STUDY = Study(
         ),
         Part("width 100, layers / width 1: skewness 0", *NORMAL),
         *(Part(f"width 100, layers / width {r:g}: one network tells", MOST, 1.0) for r in RATIOS),
-    ),  # fmt: skip
+    ),
     networks=4000,
     quick=2000,
     measure=measure,
