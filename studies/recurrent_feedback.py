@@ -116,11 +116,9 @@ def figure(ds: xr.Dataset) -> Any:
     left.plot([], [], color="grey", linewidth=1, label="theory: eigenvalue^t")
     left.set_ylabel("component of the state along its eigenvector (median)")
     for matrix, color in (("symmetric", OKABE_ITO[4]), ("random symmetric", OKABE_ITO[5])):
-        low, middle_line, high = ds.alignment.sel(turning=matrix).quantile(
-            [0.05, 0.5, 0.95], "seed"
-        )
+        low, mid, high = ds.alignment.sel(turning=matrix).quantile([0.05, 0.5, 0.95], "seed")
         middle.fill_between(ds.time, low, high, color=color, alpha=0.2, linewidth=0)
-        middle.plot(ds.time, middle_line, color=color, label=f"{matrix}, median and 5 to 95 %")
+        middle.plot(ds.time, mid, color=color, label=f"{matrix}, median and 5 to 95 %")
     squares = np.array(SPREAD)[:, None] ** (2 * ds.time.values)  # all components alike at first
     middle.plot(ds.time, squares[0] / squares.sum(0), "k--", label="theory, equal components")
     middle.set(ylabel="cos^2 of the angle with the top eigenvector", ylim=(-0.02, 1.28))
@@ -151,7 +149,7 @@ STUDY = Study(
     theory="W^t = V diag(eigenvalues)^t V^-1: the components go as eigenvalue^t, 1 - cos^2 as the "
     "ratio of the two largest to the power 2 t; norm(W) = spectral radius for normal W only.",
     condition="Components do die and explode. The state turns to the top eigenvector at a speed "
-    "set by the gap to the next one; contraction follows from the spectral radius in normal W only.",
+    "set by the gap to the next one; the spectral radius tells of contraction in normal W only.",
     parts=(
         Part("eigenvalue 1.1: explodes", low=MARGIN),
         Part("eigenvalue 0.9: dies", high=-MARGIN),
