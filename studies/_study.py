@@ -9,6 +9,7 @@ effect" needs an interval within a margin around 0, never the mere lack of a sig
 import argparse
 import json
 import math
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,11 +31,15 @@ Row = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Part:
-    """One statement of a claim: a number that must lie in [low, high]."""
+    """One statement of a claim: a number that must lie in [low, high].
+
+    `holds` is what the condition of the study says of it, beforehand.
+    """
 
     text: str
     low: float = -math.inf
     high: float = math.inf
+    holds: bool = True
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,11 @@ class Study:
             name: ("part", column, {"long_name": text, "units": "1"})
             for (name, text), column in zip(names.items(), columns)
         }
+        beforehand = ("part", np.array([part.holds for part in self.parts]))
+        data["condition_holds"] = (
+            *beforehand,
+            {"long_name": "what the condition says of the part"},
+        )
         return xr.Dataset(data, {"part": [part.text for part in self.parts]})
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
@@ -207,19 +217,29 @@ def report(ds: xr.Dataset) -> str:
             f"{part.item():{width}}{row.estimate.item():11.4g} {interval:>24}"
             f"{'-' if math.isnan(theory) else f'{theory:.4g}':>10}{margin:>20}  {word}"
         )
-    lines += ["", f"Theory: {ds.attrs['theory']}", f"Verdict: {ds.attrs['verdict'].upper()}."]
-    if ds.attrs["verdict"] == CONDITION:
-        lines[-1] += f" {ds.attrs['condition']}"
+    lines += ["", f"Theory: {ds.attrs['theory']}", f"Verdict: {conclusion(ds)}"]
     return "\n".join(lines)
 
 
+def conclusion(ds: xr.Dataset) -> str:
+    """Verdict with its condition, if the parts are as the condition says; else with the others."""
+    found = f"{ds.attrs['verdict'].upper()}."
+    stated = [HOLDS if holds else FAILS for holds in ds.condition_holds.values]
+    other = [text for text, got, said in zip(ds.part.values, status(ds), stated) if got != said]
+    if other:
+        return f"{found} Not as the condition says: {'; '.join(map(str, other))}."
+    return f"{found} {ds.attrs['condition']}" if ds.attrs["verdict"] == CONDITION else found
+
+
 def verdict_table(folder: Any, names: Sequence[str]) -> str:
-    """Verdicts of the studies from their files in a folder, one line each."""
-    lines = [f"{'study':20}{'verdict':24}claim", "-" * 60]
+    """Verdicts of the studies from their files in a folder, each below its claim."""
+    lines = []
     for name in names:
-        attrs = gs.load(Path(folder) / f"{name}.nc").attrs
-        if "verdict" in attrs:  # some studies describe, and judge no claim
-            lines.append(f"{name:20}{attrs['verdict']:24}{attrs['claim']}")
+        ds = gs.load(Path(folder) / f"{name}.nc")
+        if "verdict" in ds.attrs:  # some studies describe, and judge no claim
+            texts = textwrap.wrap(ds.attrs["claim"], 78) + textwrap.wrap(conclusion(ds), 78)
+            heads = [name] + [""] * (len(texts) - 1)
+            lines += [*(f"{head:20}{text}" for head, text in zip(heads, texts)), "-" * 98]
     return "\n".join(lines)
 
 

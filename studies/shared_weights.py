@@ -124,7 +124,7 @@ STUDY = Study(
         Part("independent, width 50: exponent 1/2", *POWER_UNTIED),
         Part("shared, width 50: not saved", 0.0, MOST),
         Part("independent, width 50: saved", MOST, 1.0),
-        Part("independent, width 1: saved", MOST, 1.0),
+        Part("independent, width 1: saved", MOST, 1.0, holds=False),
     ),
     networks=1000,
     quick=200,

@@ -129,6 +129,22 @@ def test_all__runs_every_study_with_the_same_options_and_ends_with_the_verdicts(
     chosen = {name: purpose for name, purpose in studies.studies().items() if name == "sigmoid"}
     monkeypatch.setattr(studies, "studies", lambda: chosen)
     assert studies.main(["all", "--seeds", "3", "--out", str(tmp_path), "--threads", "2"]) == 0
-    last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert last.startswith("sigmoid ")
-    assert gs.load(tmp_path / "sigmoid.nc").attrs["verdict"] in last
+    table = capsys.readouterr().out.split("=== verdicts")[1]
+    ds = gs.load(tmp_path / "sigmoid.nc")
+    assert table.split()[0] == "sigmoid"
+    assert ds.attrs["verdict"].upper() in " ".join(table.split())
+
+
+def test_conclusion__gives_the_condition_only_where_the_parts_are_as_it_says():
+    ds = _parts([(0.1, 0.2), (2, 3)]).assign_coords(part=["first", "second"])
+    ds.attrs = {"verdict": _study.verdict(ds), "condition": "Only the first."}
+    stated = ds.assign(condition_holds=("part", [True, False]))
+    assert _study.conclusion(stated) == "HOLDS WITH A CONDITION. Only the first."
+    other = _study.conclusion(ds.assign(condition_holds=("part", [True, True])))
+    assert "Only the first" not in other
+    assert other.endswith("Not as the condition says: second.")
+
+
+@pytest.mark.parametrize("name", sorted(JUDGED))
+def test_condition__leaves_parts_that_hold_and_parts_that_fail(name):
+    assert {part.holds for part in JUDGED[name].STUDY.parts} == {True, False}
