@@ -1,4 +1,4 @@
-"""List the studies, or run one: ``python -m gradsim.studies [NAME [OPTIONS]]``."""
+"""List the studies, or run one or all: ``python -m gradsim.studies [NAME|all [OPTIONS]]``."""
 
 import ast
 import sys
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
-USAGE = "usage: python -m gradsim.studies NAME [OPTIONS]    (NAME --help lists the options)"
+USAGE = "usage: python -m gradsim.studies NAME|all [OPTIONS]    (NAME --help lists the options)"
 
 
 def studies() -> dict[str, str]:
@@ -28,12 +28,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name in ("-h", "--help"):
         print(USAGE, "", *(f"{study:16}{text}" for study, text in known.items()), sep="\n")
         return 0
+    if name == "all":
+        return _run_all(list(known), rest)
     if name not in known:
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         print(f"NAME must be one of {list(known)}, got {name!r}{hint}", file=sys.stderr)
         return 2
     return import_module(f"gradsim.studies.{name}").main(rest)
+
+
+def _run_all(names: list[str], arguments: list[str]) -> int:
+    """Run every study with the options that all of them take, and end with their verdicts."""
+    from gradsim.studies import _study  # imports gradsim, which a list of studies does not need
+
+    asked = _study.parser("all", "Run all studies.", "its own", "few").parse_args(arguments)
+    for name in names:
+        print(f"\n=== {name}\n")
+        failed = import_module(f"gradsim.studies.{name}").main(arguments)
+        if failed:
+            return failed
+    print(f"\n=== verdicts\n\n{_study.verdict_table(asked.out, names)}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ and has a column of its own. Theory speaks of the former alone.
 The study `nielsen` is run as well: it places published norms of such networks among many.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -35,7 +34,7 @@ except ModuleNotFoundError:  # run from the repository, uninstalled
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import gradsim as gs
 
-from gradsim.studies import nielsen
+from gradsim.studies import _study, nielsen
 
 DEPTHS = (3, 5, 10, 50)
 TITLES = {"sigma_w = 1": "sigma_w = 1", "usual": "Glorot; relu: He", "critical": "critical gain"}
@@ -273,20 +272,14 @@ def report(ds: xr.Dataset) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="depth_profile",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--seeds", type=int, default=1000, help="networks (default: 1000)")
+    parser = _study.parser("depth_profile", __doc__ or "", 1000, 50)
     parser.add_argument("--examples", type=int, default=100, help="digits (default: 100)")
-    parser.add_argument("--out", default="results", help="output folder (default: results)")
-    parser.add_argument("--threads", type=int, help="threads (default: all processors)")
     asked = parser.parse_args(arguments)
+    seeds = _study.seeds_of(asked)
     begin = time.perf_counter()
-    ds = depth_profile(asked.seeds, asked.examples, out=asked.out, threads=asked.threads)
+    ds = depth_profile(seeds, asked.examples, out=asked.out, threads=asked.threads)
     print(report(ds), "\n")
-    print(nielsen.report(nielsen.nielsen(asked.seeds, out=asked.out, threads=asked.threads)))
+    print(nielsen.report(nielsen.nielsen(seeds, out=asked.out, threads=asked.threads)))
     seconds = time.perf_counter() - begin
     print(f"\n{asked.out}: depth_profile and nielsen, .nc and .png each, in {seconds:.0f} s")
     return 0

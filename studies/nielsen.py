@@ -10,7 +10,6 @@ downloaded: one input with the images' mean square stands for them, with the tar
 outputs, the mean of ten one-hot labels.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,8 @@ try:
 except ModuleNotFoundError:  # run from the repository, uninstalled
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import gradsim as gs
+
+from gradsim.studies import _study
 
 MODEL = gs.MLP(width=30, activation="sigmoid", loss="cross_entropy", sigma_b=1.0)
 MEAN_SQUARE = 0.1032  # of a pixel in [0, 1], over his images
@@ -119,14 +120,10 @@ def figure(ds: xr.Dataset) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="nielsen", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=1000, help="networks (default: 1000)")
-    parser.add_argument("--out", default="results", help="output folder (default: results)")
-    parser.add_argument("--threads", type=int, help="threads (default: all processors)")
+    parser = _study.parser("nielsen", __doc__ or "", 1000, 50)
     asked = parser.parse_args(arguments)
-    print(report(nielsen(asked.seeds, out=asked.out, threads=asked.threads)))
+    seeds = _study.seeds_of(asked)
+    print(report(nielsen(seeds, out=asked.out, threads=asked.threads)))
     print(f"\n{asked.out}: nielsen.nc and nielsen.png")
     return 0
 

@@ -1,0 +1,177 @@
+"""Finite width: when the gradient of one random network tells you nothing about the next.
+
+Relu networks at He's gain, where E norm(delta)^2 is the same in every layer. The log of the squared
+norm is a random walk over layers: its variance between networks is about 5 times depth over width,
+so at equal depth over width networks of any width differ alike. The law is exact at any width
+(`gradsim.theory.finite_width`); the log-normal limit is what people quote.
+"""
+
+import math
+import sys
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy.special import gammaln
+
+import gradsim as gs
+from gradsim.plot import OKABE_ITO
+from gradsim.studies._study import Part, Row, Study, bootstrap
+
+WIDTHS, RATIOS, POWERS = (10, 30, 100), (0.1, 0.5, 1.0), (0.5, 1.0, 2.0, 4.0)
+CONSTANT = 5.0  # Var ln norm(delta)^2 = CONSTANT * layers / width
+LAW, NORMAL = (0.75, 1.25), (-0.3, 0.3)  # variance over its limit; skewness
+FACTOR, MOST = 2.0, 0.9  # a network tells the rms if within FACTOR of it; MOST networks must
+
+
+def model(width: int) -> gs.MLP:
+    """Network whose layers 1 to L - 1 are crossed on the way from the last one."""
+    depth = round(max(RATIOS) * width) + 1
+    return gs.MLP(depth, width, activation="relu", output="identity", loss="linear",
+                  init="he_normal")  # fmt: skip
+
+
+def measure(seeds: Any, threads: int | None) -> xr.Dataset:
+    """Ln of the squared norm relative to the last layer, ratio * width layers from it."""
+    found = []
+    for width in WIDTHS:
+        net = model(width)
+        norm = gs.simulate(net, seeds, threads=threads).log10_delta_norm
+        layers = [net.depth - round(ratio * width) for ratio in RATIOS]
+        logs = 2 * math.log(10) * (norm.sel(layer=layers) - norm.sel(layer=net.depth))
+        logs = logs.drop_vars(set(logs.coords) - {"seed"}).rename(layer="ratio")
+        found.append(logs.assign_coords(ratio=list(RATIOS)))
+    logs = xr.concat(found, xr.Variable("width", list(WIDTHS)))
+    logs.attrs = {"long_name": "ln of norm(delta^l)^2 / norm(delta^L)^2", "units": "1"}
+    return logs.to_dataset(name="log_square")
+
+
+def law(width: int, ratio: float) -> xr.Dataset:
+    """Exact law of that log."""
+    net = model(width)
+    return gs.theory.finite_width(net).sel(layer=net.depth - round(ratio * width))
+
+
+def variance_ratio(logs: np.ndarray, ratio: float) -> float:
+    """Variance (of networks without an exact zero) over that of the log-normal limit."""
+    return float(np.var(logs[np.isfinite(logs)]) / (CONSTANT * ratio))
+
+
+def skewness(logs: np.ndarray) -> float:
+    """Third standardised moment; 0 for a normal law."""
+    logs = logs[np.isfinite(logs)]
+    return float(np.mean(((logs - logs.mean()) / logs.std()) ** 3))
+
+
+def near_share(logs: np.ndarray) -> float:
+    """Share of networks whose norm is within FACTOR of the rms over networks, which is 1."""
+    return float(np.mean(np.abs(logs) < 2 * math.log(FACTOR)))
+
+
+def exponent(width: int, power: float) -> float:
+    """Exact ln E(norm^power) / power per layer: a mixture of chi-squares with M of n units on."""
+    on = np.arange(1, width + 1)
+    weight = gammaln(width + 1) - gammaln(on + 1) - gammaln(width - on + 1) - width * math.log(2)
+    moment = gammaln((on + power) / 2) - gammaln(on / 2)  # E (chi^2 / 2)^(power / 2)
+    total = np.log(np.exp(weight + moment).sum())
+    return float(total / power + math.log(4 / width) / 2)
+
+
+def estimate(ds: xr.Dataset) -> list[Row]:
+    """Variances, skewness, shares; in the order of the parts."""
+    rows = []
+    for width, ratio in VARIANCES:
+        theory = law(width, ratio).var_log.item() / (CONSTANT * ratio)
+        logs = ds.log_square.sel(width=width, ratio=ratio)
+        rows.append(bootstrap(lambda x, r=ratio: variance_ratio(x, r), logs, theory))
+    rows.append(bootstrap(skewness, ds.log_square.sel(width=100, ratio=1.0), 0.0))
+    for ratio in RATIOS:
+        at = law(100, ratio)
+        ends = (np.array([-2, 2]) * math.log(FACTOR) - at.mean_log.item()) / math.sqrt(
+            2 * at.var_log.item()
+        )
+        theory = 0.5 * (math.erf(ends[1]) - math.erf(ends[0]))  # normal, with the exact moments
+        rows.append(bootstrap(near_share, ds.log_square.sel(width=100, ratio=ratio), theory))
+    return rows
+
+
+def figure(ds: xr.Dataset) -> Any:
+    """Draw the distributions, the variance against depth over width, and generalised exponents."""
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(13, 4.4), layout="constrained")
+    left, middle, right = fig.subplots(1, 3)
+    grid = np.linspace(-4.5, 2.5, 400)
+    for ratio, color in zip(RATIOS, (OKABE_ITO[2], OKABE_ITO[5], OKABE_ITO[3])):
+        decades = ds.log_square.sel(width=100, ratio=ratio) / (2 * math.log(10))
+        left.hist(decades, bins=np.linspace(-3, 2, 61), density=True, color=color, alpha=0.5,
+                  label=f"layers / width = {ratio:g}")  # fmt: skip
+        mean = -CONSTANT * ratio / 2 / (2 * math.log(10))
+        sd = math.sqrt(CONSTANT * ratio) / (2 * math.log(10))
+        curve = np.exp(-0.5 * ((grid - mean) / sd) ** 2) / (sd * math.sqrt(2 * math.pi))
+        left.plot(grid, curve, color=color)
+    left.plot([], [], color="grey", label="log-normal limit")
+    left.axvline(0, color="black", linestyle=":", label="rms over networks")
+    left.set(xlabel="log10 of norm(delta) relative to the last layer (decades)",
+             ylabel="density over networks, width 100", xlim=(-2.5, 3.5))  # fmt: skip
+    middle.plot([0, 1.1], [0, 1.1 * CONSTANT], "k--", label="log-normal limit, 5 layers / width")
+    for width, color in zip(WIDTHS, (OKABE_ITO[5], OKABE_ITO[3], OKABE_ITO[4])):
+        logs = ds.log_square.sel(width=width)
+        middle.plot(RATIOS, logs.where(np.isfinite(logs)).var("seed"), "o", color=color,
+                    label=f"width {width}")  # fmt: skip
+        exact = [law(width, ratio).var_log.item() for ratio in RATIOS]
+        middle.plot(RATIOS, exact, color=color, label=f"width {width}, exact")
+        fine = np.linspace(0.1, 4, 40)
+        right.plot(fine, [width * exponent(width, q) for q in fine], color=color,
+                   label=f"width {width}, exact")  # fmt: skip
+        found = [width * sample_exponent(logs.sel(ratio=1.0).values, width, q) for q in POWERS]
+        right.plot(POWERS, found, "o", color=color, label=f"width {width}, sample")
+    middle.set(xlabel="layers / width", ylabel="variance of ln norm(delta)^2 over networks")
+    right.plot(fine, CONSTANT * (fine - 2) / 8, "k--", label="log-normal limit")
+    right.set(xlabel="power q", ylabel="width * ln E(norm^q) / q per layer",
+              ylim=(-1.2, 2))  # fmt: skip
+    for ax in (left, middle, right):
+        ax.legend(frameon=False, fontsize="small", loc="upper right" if ax is left else "best")
+    return fig
+
+
+def sample_exponent(logs: np.ndarray, width: int, power: float) -> float:
+    """Generalised exponent of a sample over `width` layers: too low once few networks dominate."""
+    half = logs * power / 2
+    return float((half.max() + np.log(np.mean(np.exp(half - half.max())))) / (power * width))
+
+
+VARIANCES = ((100, 0.1), (100, 1.0), (30, 1.0), (10, 1.0))
+STUDY = Study(
+    name="finite_width",
+    claim="At initialisation the gradient's size is what mean field says; one network shows it, "
+    "and what differs between networks is log-normal with variance 5 depth / width.",
+    statistic="variance of ln norm(delta)^2 over 5 layers / width; its skewness; share of networks "
+    "whose norm(delta) is within a factor 2 of the rms over networks",
+    population="relu MLP at He's gain sqrt(2), no biases, linear cost, widths 10, 30, 100, layers "
+    "over width 0.1, 0.5 and 1, inputs N(0, 1)",
+    theory="exact: a sum over layers of ln chi^2 with binomially many degrees of freedom; its "
+    "variance is 5 layers / width to leading order in 1 / width (Hanin and Nica 2020).",
+    condition="The variance is 5 layers / width from width 30 on and larger at width 10; one "
+    "network tells the rms to a factor 2 only while layers / width is about 0.1 or less.",
+    parts=(
+        *(
+            Part(f"width {n}, layers / width {r:g}: variance of the limit", *LAW, n > 10)
+            for n, r in VARIANCES
+        ),
+        Part("width 100, layers / width 1: skewness 0", *NORMAL),
+        *(
+            Part(f"width 100, layers / width {r:g}: one network tells", MOST, 1.0, r < 0.5)
+            for r in RATIOS
+        ),
+    ),
+    networks=4000,
+    quick=2000,
+    measure=measure,
+    estimate=estimate,
+    figure=figure,
+)
+main = STUDY.main
+
+if __name__ == "__main__":
+    sys.exit(main())
