@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or ["--help"]
     known = studies()
     if name in ("-h", "--help"):
-        print(USAGE, "", *(f"{study:16}{text}" for study, text in known.items()), sep="\n")
+        column = max(map(len, known)) + 2
+        print(USAGE, "", *(f"{study:{column}}{text}" for study, text in known.items()), sep="\n")
         return 0
     if name == "all":
         return _run_all(list(known), rest)
