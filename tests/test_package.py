@@ -332,7 +332,7 @@ def test_cache__folder_that_vanishes_costs_nothing_but_time(tiny):
 INTERRUPTED = """
 import json, os, signal, sys, threading, time
 import gradsim as gs
-from gradsim import _pool, _trainer
+from gradsim import _pool, _train_engine
 
 crew = []
 
@@ -341,7 +341,7 @@ class Watched(_pool.Worker):
         super().__init__(*arguments)
         crew.append(self)
 
-_pool.Worker = _trainer.Worker = Watched
+_pool.Worker = _train_engine.Worker = Watched
 gs.simulate(gs.MLP(depth=2, width=3), 1, progress=False)  # from here on the kernels are loaded
 
 def interrupt(ticks):
