@@ -13,9 +13,10 @@ from threadpoolctl import threadpool_limits
 
 from gradsim._memory import pass_bytes, require
 from gradsim._registry import brief
+from gradsim._train_engine import Data, plan
 from gradsim._train_results import Condition, Results
 from gradsim._train_settings import VARIABLE, Settings
-from gradsim._trainer import Data, Trainer, plan
+from gradsim._trainer import Trainer
 from gradsim.dataset import attributes
 from gradsim.models import MLP, RNN
 from gradsim.network import Network, network

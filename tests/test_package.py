@@ -332,7 +332,7 @@ def test_cache__folder_that_vanishes_costs_nothing_but_time(tiny):
 INTERRUPTED = """
 import json, os, signal, sys, threading, time
 import gradsim as gs
-from gradsim import _pool
+from gradsim import _pool, _train_engine
 
 crew = []
 
@@ -341,7 +341,7 @@ class Watched(_pool.Worker):
         super().__init__(*arguments)
         crew.append(self)
 
-_pool.Worker = Watched
+_pool.Worker = _train_engine.Worker = Watched
 gs.simulate(gs.MLP(depth=2, width=3), 1, progress=False)  # from here on the kernels are loaded
 
 def interrupt(ticks):
@@ -375,6 +375,10 @@ BUSY = {  # a call, and the layers that are done when Ctrl-C comes
     ),
     "many examples": ("gs.simulate(gs.MLP(depth=3, width=3000), 1, inputs=1600)", 5),
     "tied": ("gs.simulate(gs.RNN(steps=1000, width=3000), 1)", 2),
+    "training": (
+        "gs.train(gs.MLP(depth=20, width=300), 9, learning_rate=0.1, steps=10_000, inputs=9)",
+        200,
+    ),
 }
 
 

@@ -124,6 +124,29 @@ def test_train__a_sweep_holds_the_bits_of_its_conditions():
     assert bits(one) == bits(part)
 
 
+def test_train__structure_and_rules_vary_together():
+    vary = {"optimizer": ["sgd", "rmsprop"], "tied": [True, False], "steps": [2, 3]}
+    model = gs.RNN(width=3, sigma_u=1.0)
+    ds = gs.train(model, 2, learning_rate=0.1, steps=4, vary=vary, inputs=3, batch_size=2)
+    layers = np.isfinite(ds.log10_update_norm).all(["seed", "iteration"]).sum("layer")
+    expected = xr.DataArray([[1, 1], [2, 3]], dims=("tied", "steps"))
+    assert (layers == expected).all()
+    plain = ds.sel(optimizer="sgd").log10_update_norm - ds.sel(optimizer="sgd").log10_gradient_norm
+    np.testing.assert_allclose(plain.values[np.isfinite(plain)], -1, atol=1e-12)
+    scaled = ds.log10_update_norm.sel(optimizer="rmsprop", iteration=0)
+    size = 0.5 * np.log10(3 * 3 + 3 * 3 + 3) - 0.5  # every entry moves by 0.1 / sqrt(0.1)
+    np.testing.assert_allclose(scaled.values[np.isfinite(scaled)], size, atol=1e-4)
+
+
+def test_train__learns_labels_in_mini_batches():
+    """Two classes that a line parts: the cost falls a hundredfold."""
+    x = np.random.default_rng(0).normal(size=(40, 2)) + np.repeat([[3.0], [-3.0]], 20, axis=0)
+    model = gs.MLP(width=(2, 2), output="softmax", loss="cross_entropy")
+    rule = {"learning_rate": 0.5, "steps": 200, "batch_size": 7, "optimizer": "momentum"}
+    ds = gs.train(model, 5, inputs=x, targets=np.repeat([0, 1], 20), **rule)
+    assert (ds.log10_final_loss < -2).all()
+
+
 def test_train__a_gradient_below_the_range_keeps_its_size_and_the_lost_step_is_seen():
     model = gs.MLP(depth=700, width=6, activation="sigmoid")
     of_start = gs.simulate(model, 2)
@@ -269,6 +292,11 @@ def test_train__refuses_by_name(message):
 def test_train__refuses_a_batch_of_one_under_batch_norm():
     with pytest.raises(ValueError, match="batch_size must be at least 2"):
         gs.train(MODELS["batch norm"], 1, learning_rate=0.1, steps=1, inputs=4, batch_size=1)
+
+
+def test_train__refuses_to_vary_what_a_networks_arrays_fix():
+    with pytest.raises(ValueError, match="a Network's arrays fix it"):
+        gs.train(gs.network(MLP, 0), learning_rate=0.1, steps=1, vary={"width": [3]})
 
 
 def test_train__refuses_what_does_not_fit_before_any_work():
