@@ -212,7 +212,7 @@ def report(ds: xr.Dataset) -> str:
         row = ds.sel(part=part)
         interval = f"({row.low.item():.4g} to {row.high.item():.4g})"
         margin = f"[{row.margin_low.item():.4g}, {row.margin_high.item():.4g}]"
-        theory = row.theory.item()
+        theory = round(row.theory.item(), 10) + 0.0  # no 1e-17
         lines.append(
             f"{part.item():{width}}{row.estimate.item():11.4g} {interval:>24}"
             f"{'-' if math.isnan(theory) else f'{theory:.4g}':>10}{margin:>20}  {word}"
