@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 import gradsim as gs
+from gradsim._validate import parse_seeds
 
 LEVEL = 0.99
 HOLDS, CONDITION, FAILS = "holds", "holds with a condition", "fails"
@@ -97,11 +98,19 @@ class Study:
         xarray.Dataset
             Numbers of every network; over `part` the estimates with their 99 % intervals (`low`,
             `high`), `theory` and the margins; attributes with the claim, its terms and its verdict.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than 2 seeds.
         """
-        if out is not None:
-            Path(out).mkdir(parents=True, exist_ok=True)
         if seeds is None:
             seeds = self.quick if quick else self.networks
+        count = len(parse_seeds(seeds))
+        if count < 2:
+            raise ValueError(f"{self.name}: an interval needs at least 2 seeds, got {count}")
+        if out is not None:
+            Path(out).mkdir(parents=True, exist_ok=True)
         ds = self.measure(seeds, threads)
         ds = ds.assign(self._judged(ds))
         terms = {
@@ -212,7 +221,7 @@ def report(ds: xr.Dataset) -> str:
         row = ds.sel(part=part)
         interval = f"({row.low.item():.4g} to {row.high.item():.4g})"
         margin = f"[{row.margin_low.item():.4g}, {row.margin_high.item():.4g}]"
-        theory = row.theory.item()
+        theory = round(row.theory.item(), 10) + 0.0  # no 1e-17
         lines.append(
             f"{part.item():{width}}{row.estimate.item():11.4g} {interval:>24}"
             f"{'-' if math.isnan(theory) else f'{theory:.4g}':>10}{margin:>20}  {word}"
@@ -222,12 +231,16 @@ def report(ds: xr.Dataset) -> str:
 
 
 def conclusion(ds: xr.Dataset) -> str:
-    """Verdict with its condition, if the parts are as the condition says; else with the others."""
+    """Verdict with its condition where the parts are as that says, else with those that are not."""
     found = f"{ds.attrs['verdict'].upper()}."
     stated = [HOLDS if holds else FAILS for holds in ds.condition_holds.values]
-    other = [text for text, got, said in zip(ds.part.values, status(ds), stated) if got != said]
+    parts = list(zip(ds.part.values, status(ds), stated))
+    if ds.attrs["verdict"] in (UNDECIDED, UNTESTABLE):
+        causes = [text for text, got, _ in parts if got == ds.attrs["verdict"]]
+        return f"{found} It rests on: {'; '.join(causes)}."
+    other = [text for text, got, said in parts if got != said]
     if other:
-        return f"{found} Not as the condition says: {'; '.join(map(str, other))}."
+        return f"{found} Not as the condition says: {'; '.join(other)}."
     return f"{found} {ds.attrs['condition']}" if ds.attrs["verdict"] == CONDITION else found
 
 
@@ -246,13 +259,10 @@ def verdict_table(folder: Any, names: Sequence[str]) -> str:
 def bootstrap(statistic: Callable[[np.ndarray], Any], values: Any, theory: float = math.nan) -> Row:
     """Estimate, percentile interval from resampled seeds, and theory.
 
-    `values` is (seed, ...); the statistic maps any number of such rows to a number. NaN intervals
-    below 2 seeds.
+    `values` is (seed, ...); the statistic maps any number of such rows to a number.
     """
     values = np.asarray(values, dtype=np.float64)
     estimate, count = float(statistic(values)), len(values)
-    if count < 2:
-        return estimate, math.nan, math.nan, theory
     draw = np.random.default_rng(_RESAMPLE_SEED)
     drawn = [statistic(values[draw.integers(count, size=count)]) for _ in range(_RESAMPLES)]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")

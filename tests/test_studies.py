@@ -145,6 +145,18 @@ def test_conclusion__gives_the_condition_only_where_the_parts_are_as_it_says():
     assert other.endswith("Not as the condition says: second.")
 
 
+def test_conclusion__names_the_undecided_parts():
+    ds = _parts([(0.1, 0.2), (0.5, 3)]).assign_coords(part=["first", "second"])
+    ds.attrs = {"verdict": _study.verdict(ds), "condition": "Only the first."}
+    got = _study.conclusion(ds.assign(condition_holds=("part", [True, False])))
+    assert got == "UNDECIDED. It rests on: second."
+
+
+def test_run__refuses_a_single_network():
+    with pytest.raises(ValueError, match="sigmoid: an interval needs at least 2 seeds, got 1"):
+        JUDGED["sigmoid"].STUDY.run(1)
+
+
 @pytest.mark.parametrize("name", sorted(JUDGED))
 def test_condition__leaves_parts_that_hold_and_parts_that_fail(name):
     assert {part.holds for part in JUDGED[name].STUDY.parts} == {True, False}
