@@ -60,3 +60,13 @@ def copy_row(rows, r, e, n, out, b, first):
         out[b, first + i] = rows[r, i]
         top = max(top, abs(out[b, first + i]))
     return e if top > 0.0 and e > NEARLY_EMPTY else NEARLY_EMPTY
+
+
+@jit
+def multiplied(x, like, i, u, layer):
+    """Rows that the delta of operation i multiplies, and their exponents: of W (0) or U (1)."""
+    op = ints(x.ops)[i]
+    if u == 0:
+        return value(x, like, op[1], layer), exponent_of_value(x, op[1], layer)
+    rows = block(x.x, like, (layer - 1) * x.examples * x.n_in, x.examples, x.n_in)
+    return rows, ints(x.x_e)[layer - 1]

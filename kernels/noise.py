@@ -12,19 +12,16 @@ from . import ops
 from ._jit import jit, unit
 from .activations import largest_bits
 from .floats import scale
-from .kept import delta_row, deltas, operations, units
+from .kept import delta_row, deltas, multiplied, operations, units
 from .measure import COUNT, ROWS, SIZES, outer_mean
 from .norms import NEARLY_EMPTY, add_squares, log10_norm, power, row_square
 from .program import (
     DEPTH,
-    block,
-    exponent_of_value,
     floats,
     ints,
     own_floats,
     own_ints,
     own_reals,
-    value,
 )
 from .vecmath import exponent_of
 
@@ -70,16 +67,6 @@ def _norms(x, like, q, h, layer):
 
 
 @jit
-def _factor(x, like, i, u, layer):
-    """Rows that the delta of operation i multiplies, and their exponents: of W (0) or U (1)."""
-    op = ints(x.ops)[i]
-    if u == 0:
-        return value(x, like, op[1], layer), exponent_of_value(x, op[1], layer)
-    inputs = block(x.x, like, (layer - 1) * x.examples * x.n_in, x.examples, x.n_in)
-    return inputs, ints(x.x_e)[layer - 1]
-
-
-@jit
 def _scaled_row(rows, r, n, k, factor, out, b):
     """out[b] = the first n numbers of row r times 2**-k times factor."""
     low, high = power(-(k // 2), rows[r, 0]), power(-(k - k // 2), rows[r, 0])
@@ -104,7 +91,7 @@ def _add_cosines(x, like, q, h, i, u, layer):
     """Add what one matrix has of the cosine of every two examples."""
     op, n, rows_a = ints(x.ops)[i], units(x, h, layer), ints(x.row)[0]
     norms, norms_e = own_floats(x, q, NORMS), own_ints(x, q, NORMS_E)
-    factor, _ = _factor(x, like, i, u, layer)
+    factor, _ = multiplied(x, like, i, u, layer)
     d, a, p, r = _spaces(x, like, q, n, factor.shape[1])
     last = norms.shape[0] - 1
     for b in range(x.examples):
@@ -130,7 +117,7 @@ def _outer(x, like, q, h, i, u, layer, as_units):
     op, n, lists = ints(x.ops)[i], units(x, h, layer), ints(x.batch_e)
     norms, norms_e = own_floats(x, q, NORMS), own_ints(x, q, NORMS_E)
     _, ed = deltas(x, like, op[4], h, layer)
-    factor, ea = _factor(x, like, i, u, layer)
+    factor, ea = multiplied(x, like, i, u, layer)
     d, _, _, _ = _spaces(x, like, q, n, factor.shape[1])
     rows_d, size, exponents = lists[ROWS, : x.examples], lists[SIZES], own_ints(x, q, MOVED)[0]
     last = norms.shape[0] - 1

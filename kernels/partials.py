@@ -12,10 +12,10 @@ import numpy as np
 from . import ops
 from ._jit import jit, unit
 from .batch import common_rows, unit_rows
-from .kept import counted, delta_row, deltas, operations, units
+from .kept import counted, delta_row, deltas, multiplied, operations, units
 from .measure import COUNT, EXTRA, NONE, SIZES
 from .norms import LOG10_2, row_square
-from .program import DEPTH, block, exponent_of_value, ints, own_floats, own_ints, value
+from .program import DEPTH, ints, own_floats, own_ints
 from .vecmath import log
 
 # own arrays: results; two lists of logs (part; numbers) of every matrix; counts (bins and both
@@ -187,23 +187,13 @@ def _write(x, q, parts, size, place, start):
 
 
 @jit
-def _inputs(x, like, i, u, layer):
-    """Rows that the delta of operation i multiplies, and their exponents: of W (0) or U (1)."""
-    op = ints(x.ops)[i]
-    if u == 0:
-        return value(x, like, op[1], layer), exponent_of_value(x, op[1], layer)
-    rows = block(x.x, like, (layer - 1) * x.examples * x.n_in, x.examples, x.n_in)
-    return rows, ints(x.x_e)[layer - 1]
-
-
-@jit
 def _single(x, like, q, i, u, h, b, layer, part):
     """Fill the lists of one matrix with the logs of delta and of what it multiplies."""
     op, n, offset = ints(x.ops)[i], units(x, h, layer), own_floats(x, q, ASKED)[0, 0]
     lengths = own_ints(x, q, LENGTHS)
     _, ed = deltas(x, like, op[4], h, layer)
     row = delta_row(x, like, op[4], h, layer, b, n)
-    rows, e = _inputs(x, like, i, u, layer)
+    rows, e = multiplied(x, like, i, u, layer)
     r = b if u else ints(x.row)[0, h * x.examples + b]
     m = rows.shape[1]
     lengths[part, 0] = _logs(row, 0, n, ed[b], own_floats(x, q, FIRST)[part], 0, offset)
@@ -216,7 +206,7 @@ def _formed(x, like, q, i, u, h, layer, part):
     """Fill the second list with the logs of the mean over examples of delta a^T."""
     op, n, count, lists = ints(x.ops)[i], units(x, h, layer), x.examples, ints(x.batch_e)
     offset, (delta, ed) = own_floats(x, q, ASKED)[0, 0], deltas(x, like, op[4], h, layer)
-    rows, e = _inputs(x, like, i, u, layer)
+    rows, e = multiplied(x, like, i, u, layer)
     size, extra, m = lists[SIZES], lists[EXTRA, :count], rows.shape[1]
     flat, first, second = own_floats(x, q, FORMED)[0], count * n, count * (n + m)
     d, a = flat[:first].reshape((count, n)), flat[first:second].reshape((count, m))
