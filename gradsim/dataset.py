@@ -102,11 +102,14 @@ class Collector:
         kind = "RNN" if self._recurrent else "MLP"
         inputs = any(getattr(m, "sigma_u", 0.0) > 0 for m in self._run.sweep.models)
         memory = any(cells[m.cell].memory for m in self._run.sweep.models)
+        tied = any(getattr(m, "tied", False) for m in self._run.sweep.models)
         for spec in specs:
             for variable in measurements[spec.name].variables:
                 asked = spec.get("total") if variable.needs == "total" else True
                 asked = memory if variable.needs == "memory" else asked
                 asked = inputs if variable.needs == "inputs" else asked
+                asked = tied if variable.needs == "tied" else asked
+                asked = not tied if variable.needs == "untied" else asked
                 if kind in variable.models and asked:
                     yield spec, variable
 

@@ -9,6 +9,7 @@ from typing import Any
 from gradsim._bounds import BOUNDS
 from gradsim._clipping import CLIPPING
 from gradsim._correlation import CORRELATION
+from gradsim._curvature import CURVATURE
 from gradsim._measurement import NETWORK, STATES, Measurement, Spec, Variable
 from gradsim._noise import NOISE
 from gradsim._partials import PARTIALS
@@ -104,6 +105,7 @@ measurements_table = {
     "jacobian": JACOBIAN,
     "lyapunov": LYAPUNOV,
     "spectrum": SPECTRUM,
+    "curvature": CURVATURE,
     "clipping": CLIPPING,
 }
 
