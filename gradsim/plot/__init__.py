@@ -2,6 +2,7 @@
 
 from gradsim.plot._bound import bound
 from gradsim.plot._heatmap import heatmap
+from gradsim.plot._phase_diagram import phase_diagram
 from gradsim.plot._profile import OKABE_ITO, profile
 
-__all__ = ["OKABE_ITO", "bound", "heatmap", "profile"]
+__all__ = ["OKABE_ITO", "bound", "heatmap", "phase_diagram", "profile"]
