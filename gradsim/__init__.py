@@ -22,10 +22,12 @@ from gradsim.initializers import initializer, initializers
 from gradsim.measurements import measurements
 from gradsim.models import MLP, RNN
 from gradsim.network import Network, network
+from gradsim.own_measurements import measurement
 from gradsim.scaled import Scaled, UnderflowError
 from gradsim.simulate import simulate
 from gradsim.storage import load, save
 from gradsim.train import train
+from gradsim.views import View
 
 __all__ = [
     "MLP",
@@ -34,6 +36,7 @@ __all__ = [
     "Network",
     "Scaled",
     "UnderflowError",
+    "View",
     "activation",
     "activations",
     "analysis",
@@ -45,6 +48,7 @@ __all__ = [
     "initializers",
     "inputs",
     "load",
+    "measurement",
     "measurements",
     "network",
     "plot",

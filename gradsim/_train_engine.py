@@ -7,9 +7,9 @@ import numpy as np
 
 from gradsim._arrays import by_map, shapes_of
 from gradsim._flat import Flat, Parameters
+from gradsim._reader import Reader
 from gradsim._rows import USUAL, row_scaled
 from gradsim.examples import Inputs, Targets
-from gradsim.gradients import Reader
 from gradsim.kernels.measure import LOSS
 from gradsim.kernels.program import HEAD_SCALE_E
 from gradsim.models import RNN

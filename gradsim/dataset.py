@@ -11,9 +11,12 @@ import numpy as np
 import xarray as xr
 
 from gradsim._measurement import LAYERED, NETWORK, STATES, Spec, Variable
-from gradsim.cells import cells
+from gradsim.activations import activations
+from gradsim.cells import cells, table_of
+from gradsim.initializers import initializers
 from gradsim.kernels import measure as slots
 from gradsim.kernels._jit import KERNEL_HASH
+from gradsim.kernels.ops import MAP
 from gradsim.measurements import measurements
 from gradsim.models import RNN
 
@@ -272,10 +275,21 @@ def _provenance(run: "Run", seconds: float) -> dict[str, Any]:
     }
 
 
-def sources(models: Any) -> dict[str, str]:
-    """Text of the cells that users wrote, by name: what a reader needs to run the call again."""
-    used = {model.cell: cells[model.cell].source for model in models}
-    return {name: source for name, source in used.items() if source}
+def sources(models: Any, specs: tuple[Spec, ...]) -> dict[str, dict[str, str]]:
+    """Text of what users wrote, by kind and name: what a reader needs to run the call again."""
+    known, phis = list(activations.values()), set()
+    for model in models:
+        named = [row[4] for row in table_of(model).ops if row[0] == MAP and row[4] >= 0]
+        phis |= {known[code].name for code in named} | {model.activation, model.last_activation}
+    programs = {phi: activations[phi].program for phi in sorted(phis) if phi in activations}
+    used = {
+        "activations": {phi: program.source for phi, program in programs.items() if program},
+        "cells": {model.cell: cells[model.cell].source for model in models},
+        "initializers": {model.init: initializers[model.init].source for model in models},
+        "measurements": {spec.name: measurements[spec.name].source for spec in specs},
+    }
+    written = {kind: {k: v for k, v in texts.items() if v} for kind, texts in used.items()}
+    return {kind: texts for kind, texts in written.items() if texts}
 
 
 def describe(model: Any) -> dict[str, Any]:

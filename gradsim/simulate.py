@@ -55,10 +55,9 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What rebuilds the call, as plain data."""
         arrays = {"inputs": self.inputs.array, "targets": self.targets and self.targets.array}
-        written = sources(self.sweep.models)
         return (
             self.source
-            | ({"cells": written} if written else {})
+            | sources(self.sweep.models, self.measure)
             | {
                 "seeds": _compact(self.seeds),
                 "key": self.key,

@@ -150,7 +150,7 @@ class Worker:
 
     def __init__(self, item: "Pass", stop: np.ndarray) -> None:
         _ready(item.real)
-        self._item = item
+        self.item = item
         self._like = item.real.type(0)
         self._record: Any = np.zeros(1, CONTEXT).view(np.recarray)[0]
         for name, number in item.scalars.items():
@@ -170,9 +170,10 @@ class Worker:
 
     def _hooks(self) -> np.ndarray:
         """Kernels of further measurements, and their arrays after a place for their results."""
-        item, width = self._item, max((4 + 3 * len(own) for own in self._own), default=1)
-        hooks = np.zeros((len(item.reductions), width), np.int64)
-        for q, (part, own) in enumerate(zip(item.reductions, self._own)):
+        item, width = self.item, max((4 + 3 * len(own) for own in self._own), default=1)
+        compiled = [(p, own) for p, own in zip(item.reductions, self._own) if p.unit is not None]
+        hooks = np.zeros((len(compiled), width), np.int64)
+        for q, (part, own) in enumerate(compiled):
             hooks[q, 0] = part.unit.address(CONTEXT, item.real)
             for j, array in enumerate(own):
                 hooks[q, 4 + 3 * j : 7 + 3 * j] = array.ctypes.data, *array.shape
@@ -191,18 +192,26 @@ class Worker:
 
     def run(self, seeds: np.ndarray, key: int) -> "Results":
         """Run the networks ``seeds`` and return their results."""
-        results = Results(self._item, len(seeds))
+        results = Results(self.item, len(seeds))
         for name, array in results.arrays.items():
             self._set(name, array)
-        for q, array in enumerate(results.own):
+        pairs = list(zip(self.item.reductions, results.own))
+        compiled = [array for part, array in pairs if part.unit is not None]
+        for q, array in enumerate(compiled):
             self.arrays["hooks"][q, 1:4] = array.ctypes.data, *array.shape
-        seeds, maker = seeds.astype(np.uint64), self._item.maker
-        if maker is None:
+        python = [pair for pair in pairs if pair[0].unit is None]
+        seeds, maker = seeds.astype(np.uint64), self.item.maker
+        if maker is None and not python:
             self._run(seeds, 0, len(seeds), key)
             return results
-        for s, seed in enumerate(seeds):
-            maker.fill(self.arrays["weights"][0], key, int(seed), self.arrays["stop"])
+        for s, seed in enumerate(seeds.tolist()):
+            if maker is not None:
+                maker.fill(self.arrays["weights"][0], key, seed, self.arrays["stop"])
             self._run(seeds, s, s + 1, key)
+            for part, array in python:
+                if not self.arrays["stop"][0, 0]:
+                    rows = array.reshape(len(seeds), -1, array.shape[1])[s]
+                    part.measure(self, results.status()[s, :, 0], rows, seed, key)
         return results
 
     def _run(self, seeds: np.ndarray, first: int, last: int, key: int) -> None:
@@ -214,7 +223,7 @@ class Results:
 
     def __init__(self, item: "Pass", seeds: int) -> None:
         p = item.scalars
-        self.seeds, self._item = seeds, item
+        self.seeds, self.item = seeds, item
         self.entries = p["head_rows"] if p["each"] else p["heads"]
         lines = seeds * self.entries if p["gradient"] else 0
         signal = 6 * seeds if p["signal"] else 0
@@ -231,7 +240,7 @@ class Results:
 
     def reduced(self, measurement: str, variable: str) -> np.ndarray:
         """Values (seed, entry or head, layer, …) of a variable that a reduction measures."""
-        parts = self._item.reductions
+        parts = self.item.reductions
         (q,) = (q for q, part in enumerate(parts) if part.spec.name == measurement)
         values = parts[q].read(variable, self.own[q])
         return finite(values, self.status()[..., 0])
@@ -243,7 +252,7 @@ class Results:
     def states(self, q: int) -> np.ndarray:
         """Norms (seed, entry, step 0..T) of the gradient of h (0), c (1) or both (2)."""
         return self.arrays["state_norm"].reshape(
-            -1, self.seeds, self.entries, self._item.scalars["layers"] + 1
+            -1, self.seeds, self.entries, self.item.scalars["layers"] + 1
         )[q]
 
     def scalar(self, variable: int) -> np.ndarray:
@@ -256,7 +265,7 @@ class Results:
 
     def signal(self, variable: int) -> np.ndarray:
         """Signal (seed, head, layer): of the hidden layers, and of each head's own output."""
-        p, item = self._item.scalars, self._item
+        p, item = self.item.scalars, self.item
         hidden = self.arrays["layer_signal"].reshape(6, self.seeds, p["conditions"], p["layers"])
         signal = hidden[variable][:, item.sources, :].copy()
         layers = np.arange(1, p["layers"] + 1)
