@@ -23,6 +23,7 @@ _MAJOR = 1  # of the newest format this version reads: Conventions = "gradsim-1.
 _TAG = b"gradsim-sha256 "
 _TRAILER_BYTES = len(_TAG) + 64 + 1
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_TEMPORARY = re.compile(r"\.gradsim-[0-9]+-[0-9a-f]{16}\.tmp")
 _BLOCK_BYTES = 1 << 20
 _FILTERS = {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
 
@@ -102,7 +103,7 @@ def save(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"save(path={target!r}): the folder {folder!r} does not exist")
     if ds.chunks:  # its worker threads may need the lock
         ds = ds.compute()
-    with _LOCK, _replacing(target) as temporary:
+    with _LOCK, replacing(target) as temporary:
         _write_netcdf(ds, temporary)
         _append_trailer(temporary)
 
@@ -152,8 +153,29 @@ def _as_path(path: str | os.PathLike[str], caller: str) -> str:
         raise TypeError(f"{caller}(path=...): must be a str or os.PathLike, got {kind}") from None
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that `replacing` had not finished."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def checksum(path: str) -> tuple[int, str]:
+    """Length of a file, and the SHA-256 that its trailer states (which `load` checks).
+
+    Raises
+    ------
+    InvalidFileError
+        If the file does not end with one.
+    """
+    with open(path, "rb") as file:
+        length = os.fstat(file.fileno()).st_size
+        file.seek(max(length - _TRAILER_BYTES, 0))
+        trailer = file.read()
+    _check_tail(path, trailer)
+    return length, trailer[len(_TAG) : -1].decode("ascii", "replace")
+
+
 @contextlib.contextmanager
-def _replacing(target: str) -> Iterator[str]:
+def replacing(target: str) -> Iterator[str]:
     """Give a new file's name in the folder of `target`; rename it over `target` on success."""
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".gradsim-{os.getpid()}-{secrets.token_hex(8)}.tmp")
@@ -208,16 +230,20 @@ def _check_trailer(path: str) -> None:
             raise InvalidFileError(f"load(path={path!r}): not a NetCDF-4 file")
         file.seek(max(length, 0))
         trailer = file.read()
-        if not (trailer.startswith(_TAG) and len(trailer) == _TRAILER_BYTES):
-            raise InvalidFileError(
-                f"load(path={path!r}): the file does not end with its checksum, so it is truncated "
-                f"or was not written by gradsim.save; write or copy it again"
-            )
+        _check_tail(path, trailer)
         if trailer != _trailer(file, length):
             raise InvalidFileError(
                 f"load(path={path!r}): the checksum does not match, so the file was altered or "
                 f"damaged since it was written; restore it from a copy or run it again"
             )
+
+
+def _check_tail(path: str, trailer: bytes) -> None:
+    if not (trailer.startswith(_TAG) and len(trailer) == _TRAILER_BYTES):
+        raise InvalidFileError(
+            f"load(path={path!r}): the file does not end with its checksum, so it is truncated "
+            f"or was not written by gradsim.save; write or copy it again"
+        )
 
 
 def _check_format(ds: xr.Dataset, path: str) -> None:

@@ -415,7 +415,7 @@ def test_interrupt__leaves_a_session_that_can_go_on(monkeypatch):
     expected = gs.simulate(model, 300, progress=False)
     with monkeypatch.context() as patch:
         patch.setattr(_pool, "CHUNK_SECONDS", 0.0)
-        patch.setattr(_pool._Bar, "show", interrupt)
+        patch.setattr(_pool.Bar, "show", interrupt)
         with pytest.raises(KeyboardInterrupt):
             gs.simulate(model, 300, progress=False)
     again = gs.simulate(model, 300, progress=False)

@@ -1,0 +1,330 @@
+"""Run folders: the parts of a run on disk, so that whatever stops it loses nothing that is done.
+
+    config.json     the configuration with its SHA-256, the kernels' hash, seeds of a part
+    arrays.nc       given arrays that are too large for the configuration, where there are any
+    parts/          part-<first>-<last>.nc: results of the seeds at these places, as `save` writes
+    manifest.log    one line for every finished part; made anew from the parts where it is damaged
+    lock            held by the process that writes; freed by the system when that process ends
+
+A part appears under its name only when it is complete and on disk.
+"""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import warnings
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gradsim import _config, _manifest, storage
+from gradsim._manifest import Entry
+from gradsim.kernels._jit import KERNEL_HASH
+from gradsim.storage import InvalidFileError
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None
+
+FORMAT = "gradsim-run-1"
+_CONFIG, _ARRAYS, _PARTS, _MANIFEST, _LOCK = (
+    "config.json", "arrays.nc", "parts", "manifest.log", "lock",
+)  # fmt: skip
+_PART = re.compile(r"part-([0-9]{12,})-([0-9]{12,})\.nc")
+
+
+def is_run(path: str) -> bool:
+    """Whether a path is a run folder."""
+    return os.path.isfile(os.path.join(path, _CONFIG))
+
+
+class RunFolder:
+    """A run folder, open for reading; `writing` opens one for adding parts.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    config
+        Configuration of the whole run, seeds included.
+    part_seeds
+        Seeds of a part.
+    kernel_hash
+        Of the kernels that made its parts.
+    entries
+        Finished parts by the place of their first seed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no run folder.
+    InvalidFileError
+        If its configuration is damaged or of a newer format.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        stored = _read_config(os.path.join(path, _CONFIG))
+        self.config: dict[str, Any] = stored["config"]
+        self.part_seeds: int = stored["part_seeds"]
+        self.kernel_hash: str = stored["kernel_hash"]
+        self.seeds = _config.seeds_of(self.config)
+        self.digest = _config.digest(self.config)
+        self.entries: dict[int, Entry] = {}
+        self._unlisted: list[tuple[int, int]] = []
+        self._damaged: list[int] = []
+        self._read_manifest()
+
+    def _file(self, *names: str) -> str:
+        return os.path.join(self.path, *names)
+
+    def part_path(self, first: int, last: int) -> str:
+        """File of a part, by the places of its first and last seed."""
+        return self._file(_PARTS, f"part-{first:012d}-{last:012d}.nc")
+
+    def _read_manifest(self) -> None:
+        """Find the parts: those in the manifest are taken at its word until they are read."""
+        listed, self._damaged = _manifest.read(self._file(_MANIFEST))
+        known = {(entry.first, entry.last): entry for entry in listed}
+        for first, last in self._names():
+            entry = known.get((first, last))
+            if entry is None:
+                self._unlisted.append((first, last))
+            else:
+                self.entries[first] = entry
+
+    def _names(self) -> Iterator[tuple[int, int]]:
+        """Places in the names of all part files."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._file(_PARTS)) as files:
+            for file in files:
+                if match := _PART.fullmatch(file.name):
+                    yield int(match[1]), int(match[2])
+
+    def settle(self) -> None:
+        """Take in the parts that the manifest does not have, after checking each.
+
+        Raises
+        ------
+        InvalidFileError
+            If one is damaged or belongs to another run.
+        """
+        if self._damaged:
+            warnings.warn(
+                f"{self._file(_MANIFEST)!r}: line {self._damaged[0]} is damaged; the parts were "
+                "checked themselves",
+                RuntimeWarning, stacklevel=3,
+            )  # fmt: skip
+        for first, last in self._unlisted:
+            self.entries[first] = self.check(first, last)
+        self._unlisted = []
+
+    def check(self, first: int, last: int) -> Entry:
+        """Check a part file against its own checksum and this run; what the manifest says of it."""
+        path = self.part_path(first, last)
+        size, digest = storage.checksum(path)
+        with storage.load(path, lazy=True) as ds:
+            self._check_belongs(ds, path, first, last)
+        return Entry(first, last, size, digest)
+
+    def _check_belongs(self, ds: xr.Dataset, path: str, first: int, last: int) -> None:
+        config = json.loads(ds.attrs.get("gradsim_config", "{}"))
+        wrong = _config.differences(
+            _config.without_seeds(self.config), _config.without_seeds(config)
+        )
+        kernels = json.loads(ds.attrs.get("gradsim_provenance", "{}")).get("kernel_hash")
+        wrong += _config.differences(self.kernel_hash, kernels, "kernel_hash")
+        expected = np.array(self.seeds[first : last + 1], np.uint64)
+        if not wrong and not np.array_equal(ds.seed.values.astype(np.uint64), expected):
+            wrong = [f"seeds: not those at places {first} to {last}"]
+        if wrong:
+            raise InvalidFileError(f"{path!r} belongs to another run: {'; '.join(wrong)}")
+
+    def missing(self) -> list[range]:
+        """Ranges of places without a part."""
+        gaps, place = [], 0
+        for first in sorted(self.entries):
+            if first > place:
+                gaps.append(range(place, first))
+            place = max(place, self.entries[first].last + 1)
+        if place < len(self.seeds):
+            gaps.append(range(place, len(self.seeds)))
+        return gaps
+
+    def read(self, entry: Entry) -> str:
+        """Path of a part whose file is the one that the manifest has; checked before it is used."""
+        path = self.part_path(entry.first, entry.last)
+        if storage.checksum(path) != (entry.size, entry.sha256):
+            raise InvalidFileError(
+                f"{path!r} is not the file that the manifest of the run has; delete it and call "
+                "simulate with this store again"
+            )
+        return path
+
+    def arrays(self) -> xr.Dataset:
+        """Given arrays that the configuration does not hold by value."""
+        path = self._file(_ARRAYS)
+        return storage.load(path) if os.path.exists(path) else xr.Dataset()
+
+
+class Writer(RunFolder):
+    """A run folder that this process alone adds parts to; made by `writing`."""
+
+    def add(self, places: range, ds: xr.Dataset) -> None:
+        """Write a part and list it: both are on disk when this returns.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was written before stays.
+        """
+        path = self.part_path(places.start, places.stop - 1)
+        storage.save(ds, path)
+        self.list_part(Entry(places.start, places.stop - 1, *storage.checksum(path)))
+
+    def list_part(self, entry: Entry) -> None:
+        """List a part whose file is complete, whoever wrote it."""
+        _manifest.append(self._file(_MANIFEST), entry)
+        self.entries[entry.first] = entry
+
+    def settle(self) -> None:
+        """Take in unlisted parts; those that are damaged are forgotten, to be made again."""
+        found = len(self._unlisted)
+        for first, last in self._unlisted:
+            try:
+                self.entries[first] = self.check(first, last)
+            except InvalidFileError as error:
+                if "another run" in str(error):
+                    raise
+        self._unlisted = []
+        if found or self._damaged:
+            _replace(self._file(_MANIFEST), _manifest.text(self.entries.values()))
+        self._damaged = []
+
+    def set_seeds(self, seeds: Any) -> None:
+        """Give the run other seeds: the old ones first, in their order."""
+        self.config = self.config | {"seeds": _config.compact(seeds)}
+        self.seeds = seeds
+        _write_config(self.path, self.config, self.part_seeds)
+
+
+@contextlib.contextmanager
+def writing(
+    path: str, config: Mapping[str, Any], part_seeds: int, arrays: xr.Dataset | None = None
+) -> Iterator[Writer]:
+    """Open a run folder for adding parts, and make it where there is none.
+
+    Parameters
+    ----------
+    path
+        The folder; the one that it is in must exist.
+    config
+        Configuration of the run.
+    part_seeds
+        Seeds of a part, where the folder is new.
+    arrays
+        Given arrays that are too large for the configuration.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process writes to it.
+    ValueError
+        If it has another configuration or was made by other kernels; says what differs.
+    InvalidFileError, OSError
+        If it is damaged, is no run folder, or cannot be written.
+    """
+    config = json.loads(_config.text(config))
+    if not is_run(path) and os.path.isdir(path) and set(os.listdir(path)) - {_LOCK, _PARTS}:
+        raise ValueError(f"simulate(store={path!r}): the folder is not empty and is no run folder")
+    os.makedirs(os.path.join(path, _PARTS), exist_ok=True)
+    with _locked(path):
+        if not is_run(path):
+            if arrays is not None and arrays.variables:
+                storage.save(arrays, os.path.join(path, _ARRAYS))
+            _write_config(path, config, part_seeds)
+        folder = Writer(path)
+        wrong = _config.differences(folder.config, config)
+        wrong += _config.differences(folder.kernel_hash, KERNEL_HASH, "kernel_hash")
+        if wrong:
+            raise ValueError(
+                f"simulate(store={path!r}): the folder holds another run: {'; '.join(wrong)}; give "
+                "another folder (gs.extend adds seeds)"
+            )
+        _remove_temporaries(os.path.join(path, _PARTS))
+        folder.settle()
+        yield folder
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Hold the folder's lock; the system frees it however the process ends."""
+    if fcntl is None:
+        raise OSError("simulate(store=...): needs the file locks of a POSIX system (fcntl)")
+    with open(os.path.join(path, _LOCK), "a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise BlockingIOError(
+                f"simulate(store={path!r}): {file.read().strip() or 'another process'} is writing "
+                "to it; wait for it to end, or give another folder"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def _write_config(path: str, config: Mapping[str, Any], part_seeds: int) -> None:
+    stored = {
+        "format": FORMAT, "config": config, "part_seeds": part_seeds, "kernel_hash": KERNEL_HASH
+    }  # fmt: skip
+    _replace(os.path.join(path, _CONFIG), _rendered(stored))
+
+
+def _rendered(stored: Mapping[str, Any]) -> bytes:
+    """The one text of a configuration file, with its SHA-256."""
+    digest = sha256(_config.text(stored).encode()).hexdigest()
+    return (json.dumps({**stored, "sha256": digest}, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _read_config(path: str) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        stored = json.loads(content)
+        intact = _rendered({k: v for k, v in stored.items() if k != "sha256"}) == content
+    except (ValueError, AttributeError):
+        intact, stored = False, {}
+    if not intact:
+        raise InvalidFileError(
+            f"{path!r}: its sha256 does not match, so it was altered or damaged; restore it"
+        )
+    if stored["format"] != FORMAT:
+        raise InvalidFileError(
+            f"{path!r}: the run folder has the format {stored['format']!r}, this version of "
+            f"gradsim reads {FORMAT!r}; install a newer gradsim"
+        )
+    return stored
+
+
+def _replace(path: str, content: bytes) -> None:
+    """Write a small file completely or not at all."""
+    with storage.replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _remove_temporaries(folder: str) -> None:
+    """Files that a killed writer left unfinished."""
+    with os.scandir(folder) as files:
+        for file in files:
+            if storage.is_temporary(file.name):
+                os.unlink(file.path)
