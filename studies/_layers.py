@@ -44,7 +44,7 @@ class Layers:
     """
 
     def __init__(self, net: gs.Network) -> None:
-        model = net.model
+        model: Any = net.model
         costs = (model.output, model.loss)
         if costs not in (("identity", "mse"), ("softmax", "cross_entropy")):
             raise ValueError(
