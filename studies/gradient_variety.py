@@ -193,8 +193,8 @@ STUDY = Study(
     name="gradient_variety",
     claim="Gradients vary so widely in size because of SGD noise, or because of the activation.",
     statistic="share of the variance of log10 |dC/dw| over weights, layers and networks that "
-    "changes with the minibatch (32 examples); that the gradient of all examples has not; and that a "
-    "linear network, which has no activation, has not",
+    "changes with the minibatch (32 examples); that the gradient of all examples has not; and that "
+    "a linear network, which has no activation, has not",
     population="MLP 64-30-...-30-10 of depth 8, layers 2 to 7, W ~ N(0, sigma_w^2 / fan_in), "
     "softmax under cross-entropy; sigma_w: sigmoid 1 and 10.15, tanh 1, relu sqrt(2), linear 1; 320"
     " digits; trained: 40 steps of momentum 0.9, learning rate 0.05, batches of 32",

@@ -139,8 +139,8 @@ STUDY = Study(
     "where the leading one is real. Between networks T times the sd of log10 of the spectral "
     "radius: power 1; products of fresh matrices: power 1/2.",
     condition="The spread is there, within networks and between them. From T = 10 to 100 the "
-    "latter grows faster than T for one matrix, whose leading eigenvector has yet to take over, and slower "
-    "than T for fresh ones.",
+    "latter grows faster than T for one matrix, whose leading eigenvector has yet to take over, and "
+    "slower than T for fresh ones.",
     parts=(
         *(
             Part(f"dimension {n}, T = {t}: sd {what} networks is a factor 2 or more", FACTOR)
