@@ -65,6 +65,7 @@ def figure(ds: xr.Dataset) -> Any:
                         mfc="white", label=f"penalty, l2 = {strength:g}")  # fmt: skip
         ax.set_title(title, loc="left")
         ax.set_xlabel("layer, from the input")
+        ax.set_xticks([1, 5, 10, 15, DEPTH])
         ax.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
     axes = fig.axes
     axes[0].set_ylabel("norm of the gradient (median, 5 to 95 %)")
