@@ -9,14 +9,13 @@ The price of the critical gain of the sigmoid (10.15) is drawn too: the share of
 the spread between networks.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies._study import Part, Row, Study, bootstrap, log10_rms
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled, log10_rms
 
 STEPS, LAST, FIRST = 40, 40, 10
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "identity")
@@ -91,17 +90,12 @@ def _reduce(ds: xr.Dataset) -> xr.Dataset:
     slope = [(delta.sel(step=t) - state.sel(state_step=t)) for t in range(FIRST, LAST)]
     growth = (delta.sel(step=FIRST) - delta.sel(step=LAST)) / span
     slope_factor = xr.concat(slope, "t").mean("t")
-    data = {
-        "growth": (growth, "growth of norm(delta) per step backwards, decades"),
-        "weight_factor": (growth - slope_factor, "the share of the weights, decades per step"),
-        "slope_factor": (slope_factor, "the share of the slopes, decades per step"),
-        "saturated": (ds.saturated_share.sel(step=LAST), "saturated share at the last step"),
-    }
-    plain = {name: array.drop_vars(set(array.coords) - {"activation", "sigma_w", "seed"})
-             for name, (array, _) in data.items()}  # fmt: skip
-    for name, (_, text) in data.items():
-        plain[name].attrs = {"long_name": text, "units": "1"}
-    return xr.Dataset(plain)
+    return labelled(
+        growth=(growth, "growth of norm(delta) per step backwards, decades"),
+        weight_factor=(growth - slope_factor, "the share of the weights, decades per step"),
+        slope_factor=(slope_factor, "the share of the slopes, decades per step"),
+        saturated=(ds.saturated_share.sel(step=LAST), "saturated share at the last step"),
+    )
 
 
 def expected(architecture: str, activation: str, gain: str) -> float:
@@ -125,10 +119,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the two factors of each condition, medians over networks, and the price."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(12, 8), layout="constrained")
-    axes = fig.subplots(3, len(ARCHITECTURES), sharex=True, sharey="row")
+    fig, axes = canvas(12, 8, 3, len(ARCHITECTURES), sharex=True, sharey="row")
     labels = [f"{a if a != 'identity' else 'linear'}" for a in ACTIVATIONS]
     x, colors = np.arange(len(ACTIVATIONS)), ("#56B4E9", "#0072B2", "#D55E00")
     for column, name in zip(axes.T, ARCHITECTURES):
@@ -189,7 +180,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -7,7 +7,6 @@ other two are drawn beside it, at widths 50 and 400.
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap, log10_rms
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, log10_rms
 
 WIDTHS, LAYERS = (50, 400), 30
 FORWARD, BACKWARD, TYPICAL = COLUMNS = ("forward", "backward", "typical backward")
@@ -101,12 +100,10 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the three criteria of every gain; a cross marks the one that it is judged by."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(12, 5.4), layout="constrained")
+    fig, axes = canvas(12, 5.4, 1, 3, sharey=True)
     places = np.arange(len(CASES))[::-1]
     titles = ("size of z, forward", "rms gradient, backward", "typical gradient, backward")
-    for ax, column, title in zip(fig.subplots(1, 3, sharey=True), COLUMNS, titles):
+    for ax, column, title in zip(axes, COLUMNS, titles):
         ax.axvspan(-MARGIN, MARGIN, color="0.9", label="within a factor 2")
         for width, color, shift in zip(WIDTHS, (OKABE_ITO[5], OKABE_ITO[4]), (0.17, -0.17)):
             numbers = []
@@ -155,7 +152,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)
