@@ -18,6 +18,7 @@ from gradsim.theory.jacobian import (
     jacobian_moments,
     universal_edges,
 )
+from gradsim.theory.jacobian_density import jacobian_density
 from gradsim.theory.length_map import chi_1, edge_of_chaos, fixed_point, q_map
 from gradsim.theory.linear import linear_rnn
 from gradsim.theory.lyapunov import (
@@ -30,6 +31,7 @@ from gradsim.theory.lyapunov import (
 from gradsim.theory.mean_field import mean_field, profile
 from gradsim.theory.minimal import minimal_rnn
 from gradsim.theory.misfit import misfit
+from gradsim.theory.partial_law import partial_law
 from gradsim.theory.predict import predict
 from gradsim.theory.random_walk import random_walk_gain, walk_coefficients
 from gradsim.theory.recurrent import gradient_conditions, latch, recurrent
@@ -59,6 +61,7 @@ __all__ = [
     "gaussian_norm_bound",
     "gradient_conditions",
     "initial_gains",
+    "jacobian_density",
     "jacobian_moments",
     "largest_factor",
     "latch",
@@ -70,6 +73,7 @@ __all__ = [
     "minimal_rnn",
     "misfit",
     "norm_bounds",
+    "partial_law",
     "predict",
     "profile",
     "q_map",
