@@ -61,6 +61,25 @@ def test_bounds__are_never_violated():
     assert (ds.log10_gamma_bound - ds.log10_local_bound).min() > -1e-10
 
 
+EVERY = {"activation": ["tanh", "sigmoid", "relu", "gelu", "softplus", "selu", "sine"]}
+
+
+@pytest.mark.parametrize(("model", "vary", "seeds"), [
+    (gs.MLP(depth=10, width=6), EVERY | {"sigma_w": [0.3, 1.0, 4.0], "sigma_b": [0.0, 1.0]}, 100),
+    (gs.MLP(depth=10, width=6), EVERY | {"cell": ["residual", "residual_pre"]}, 150),
+    (gs.RNN(steps=10, width=6, sigma_u=0.5),
+     {"cell": ["vanilla", "leaky", "lstm", "gru"], "sigma_w": [0.3, 1.0, 4.0],
+      "tied": [True, False]}, 100),
+], ids=["gains", "residual", "recurrent"])  # fmt: skip
+def test_bounds__are_never_violated_whatever_the_network(model, vary, seeds):
+    ds = run(model, seeds, vary=vary, measure=["gradient", "bounds"], threads=None)
+    alive = np.isfinite(ds.log10_delta_norm)
+    assert alive.sum() > 0.8 * ds.log10_delta_norm.size > 16_000  # together 87,000 pairs
+    assert (ds.log10_local_bound - ds.log10_delta_norm).where(alive).min() > -1e-10
+    gamma = (ds.log10_gamma_bound - ds.log10_local_bound).where(alive)
+    assert gamma.min() > -1e-10
+
+
 def test_bounds__orthogonal_linear_networks_meet_them():
     model = gs.MLP(depth=200, width=20, activation="identity", init="orthogonal", loss="linear")
     ds = run(model, 20, measure=["gradient", "bounds"])
