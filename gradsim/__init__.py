@@ -17,17 +17,21 @@ from gradsim._from_arrays import from_arrays
 from gradsim.activations import activations
 from gradsim.cells import cell, cells
 from gradsim.expressions import activation
+from gradsim.extend import extend
 from gradsim.gradients import Gradients, backward
 from gradsim.initializers import initializer, initializers
+from gradsim.load import load
 from gradsim.measurements import measurements
+from gradsim.merge import merge
 from gradsim.models import MLP, RNN
 from gradsim.network import Network, network
 from gradsim.own_measurements import measurement
 from gradsim.scaled import Scaled, UnderflowError
 from gradsim.simulate import simulate
-from gradsim.storage import load, save
+from gradsim.storage import save
 from gradsim.train import train
 from gradsim.views import View
+from gradsim.verify import VerificationError, verify
 
 __all__ = [
     "MLP",
@@ -37,12 +41,14 @@ __all__ = [
     "Scaled",
     "UnderflowError",
     "View",
+    "VerificationError",
     "activation",
     "activations",
     "analysis",
     "backward",
     "cell",
     "cells",
+    "extend",
     "from_arrays",
     "initializer",
     "initializers",
@@ -50,10 +56,12 @@ __all__ = [
     "load",
     "measurement",
     "measurements",
+    "merge",
     "network",
     "plot",
     "save",
     "simulate",
     "theory",
     "train",
+    "verify",
 ]
