@@ -16,6 +16,7 @@ from gradsim import analysis, inputs, plot, theory
 from gradsim._from_arrays import from_arrays
 from gradsim.activations import activations
 from gradsim.cells import cell, cells
+from gradsim.estimate import Estimate, estimate
 from gradsim.expressions import activation
 from gradsim.gradients import Gradients, backward
 from gradsim.initializers import initializer, initializers
@@ -30,6 +31,7 @@ from gradsim.train import train
 __all__ = [
     "MLP",
     "RNN",
+    "Estimate",
     "Gradients",
     "Network",
     "Scaled",
@@ -40,6 +42,7 @@ __all__ = [
     "backward",
     "cell",
     "cells",
+    "estimate",
     "from_arrays",
     "initializer",
     "initializers",
