@@ -13,6 +13,7 @@ except PackageNotFoundError:  # run from the repository, uninstalled
     __version__ = "0.1.0"
 
 from gradsim import analysis, inputs, plot, theory
+from gradsim._cluster import PartialRunError
 from gradsim._from_arrays import from_arrays
 from gradsim.activations import activations
 from gradsim.cells import cell, cells
@@ -34,6 +35,7 @@ __all__ = [
     "Estimate",
     "Gradients",
     "Network",
+    "PartialRunError",
     "Scaled",
     "UnderflowError",
     "activation",

@@ -93,9 +93,13 @@ class Work:
         most = min(PART_BYTES // max(self.seed_bytes, 1), int(PART_SECONDS / seconds), MOST_SEEDS)
         return 1 << (max(most, 1).bit_length() - 1)
 
+    def layers(self, seeds: int) -> int:
+        """Layers that a number of seeds takes, forward and backward."""
+        return sum(2 * item.scalars["layers"] * seeds for item in self.passes)
+
     def bar(self, seeds: int, progress: bool | None) -> AbstractContextManager["_pool.Bar"]:
         """Progress over a number of seeds."""
-        return _pool.Bar(sum(2 * p.scalars["layers"] * seeds for p in self.passes), progress)
+        return _pool.Bar(self.layers(seeds), progress)
 
     def part(self, places: range, bar: "_pool.Bar") -> xr.Dataset:
         """Result of the seeds at some places (consecutive)."""

@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gradsim import _pool
+from gradsim._cluster import check_client
 from gradsim._memory import resident_bytes
 from gradsim._work import Work
 from gradsim.dataset import Collector
@@ -79,6 +80,7 @@ def estimate(
     threads: int | None = None,
     memory_limit: int | None = None,
     progress: bool | None = None,
+    client: Any = None,
 ) -> Estimate:
     """Estimate what :func:`simulate` will take, without running it.
 
@@ -90,6 +92,8 @@ def estimate(
         As in :func:`simulate`; it decides how many threads there is memory for.
     progress
         Has no effect: an estimate is short.
+    client
+        Its threads count as ones of this machine, and its workers' memory is not counted.
 
     Returns
     -------
@@ -120,13 +124,18 @@ def estimate(
     )  # fmt: skip
     work = Work(run, probe=True)
     overhead = time.perf_counter() - begin
-    seconds = overhead + _run_seconds(work)
+    seconds, used, needed = _run_seconds(work), work.workers, work.run_bytes
+    if client is not None:
+        check_client(client)
+        used = sum(client.nthreads().values()) or 1
+        seconds *= work.workers / used
+        needed = work.result_bytes + work.plan_bytes
     return Estimate(
-        seconds=seconds,
+        seconds=overhead + seconds,
         result_bytes=work.result_bytes,
-        peak_bytes=resident_bytes() + work.run_bytes - work.plan_bytes,  # which is there
-        run_bytes=work.run_bytes,
-        threads=work.workers,
+        peak_bytes=resident_bytes() + needed - work.plan_bytes,  # which is there
+        run_bytes=needed,
+        threads=used,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gradsim._cluster import check_client, run_on
 from gradsim._config import array_text, compact, given_arrays, input_coords
 from gradsim._validate import (
     parse_batch,
@@ -86,6 +87,7 @@ def simulate(
     threads: int | None = None,
     memory_limit: int | None = None,
     progress: bool | None = None,
+    client: Any = None,
 ) -> xr.Dataset:
     """Run an ensemble of random networks forward and backward.
 
@@ -122,6 +124,9 @@ def simulate(
         Bytes that the run may take; None means what is free.
     progress
         Show a bar: None means on a terminal, for runs of more than about two seconds.
+    client
+        A connected ``distributed.Client`` whose workers run the parts, each on one thread or on
+        `threads`; any kind of cluster.
 
     Returns
     -------
@@ -135,6 +140,8 @@ def simulate(
         For an argument that is wrong or contradicts another, before any work.
     MemoryError
         If the result or one network does not fit, before any work.
+    gradsim.PartialRunError
+        If parts of the run killed every worker of `client` that took them; all others are kept.
     KeyboardInterrupt
         Ctrl-C stops all workers within half a second.
 
@@ -151,6 +158,9 @@ def simulate(
         dtype=dtype, key=key, threads=threads, memory_limit=memory_limit,
     )  # fmt: skip
     progress = parse_progress(progress)
+    if client is not None:
+        check_client(client)
+        return run_on(client, run, threads=threads, memory_limit=memory_limit, progress=progress)
     work, places = Work(run), range(len(run.seeds))
     with work.bar(len(places), progress) as bar:
         return work.part(places, bar)
