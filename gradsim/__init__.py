@@ -19,15 +19,19 @@ from gradsim.activations import activations
 from gradsim.cells import cell, cells
 from gradsim.estimate import Estimate, estimate
 from gradsim.expressions import activation
+from gradsim.extend import extend
 from gradsim.gradients import Gradients, backward
 from gradsim.initializers import initializer, initializers
+from gradsim.load import load
 from gradsim.measurements import measurements
+from gradsim.merge import merge
 from gradsim.models import MLP, RNN
 from gradsim.network import Network, network
 from gradsim.scaled import Scaled, UnderflowError
 from gradsim.simulate import simulate
-from gradsim.storage import load, save
+from gradsim.storage import save
 from gradsim.train import train
+from gradsim.verify import VerificationError, verify
 
 __all__ = [
     "MLP",
@@ -38,6 +42,7 @@ __all__ = [
     "PartialRunError",
     "Scaled",
     "UnderflowError",
+    "VerificationError",
     "activation",
     "activations",
     "analysis",
@@ -45,16 +50,19 @@ __all__ = [
     "cell",
     "cells",
     "estimate",
+    "extend",
     "from_arrays",
     "initializer",
     "initializers",
     "inputs",
     "load",
     "measurements",
+    "merge",
     "network",
     "plot",
     "save",
     "simulate",
     "theory",
     "train",
+    "verify",
 ]

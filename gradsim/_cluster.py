@@ -9,36 +9,30 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import islice
-from threading import Lock
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
-from gradsim import _pool, storage
+from gradsim import _pool
+from gradsim._cluster_worker import config_digest, made_by_users, make_part
+from gradsim._config import stored_arrays
 from gradsim._manifest import Entry
 from gradsim._registry import brief
-from gradsim._validate import parse_memory
 from gradsim._work import Work, cut
-from gradsim.activations import activations
-from gradsim.cells import cells
 from gradsim.dataset import Collector
-from gradsim.initializers import initializers
 from gradsim.kernels._jit import KERNEL_HASH
-from gradsim.store import part_path
+from gradsim.store import Writer
 
 if TYPE_CHECKING:
     from gradsim.simulate import Run
 
 AHEAD = 2  # parts in flight for every thread of the cluster: one runs, one waits
 RECOUNT_SECONDS = 5.0  # between two looks at how many threads there are
-_REGISTRIES = {"cells": cells, "activations": activations, "initializers": initializers}
 
 Take = Callable[[range, Any], None]  # places, and a Dataset or an Entry
 
@@ -59,39 +53,92 @@ class PartialRunError(RuntimeError):
         self.seeds, self.result = seeds, result
 
 
-def check_client(client: Any) -> None:
-    """Refuse with TypeError what is no ``distributed.Client``."""
-    module = sys.modules.get("distributed")  # whoever has a client has imported it
-    if module is None or not isinstance(client, module.Client):
-        raise TypeError(f"simulate: client must be a distributed.Client, got {brief(client)}")
+@dataclass(frozen=True)
+class Remote:
+    """A client, and what a part may take on its workers.
 
-
-def run_on(
-    client: Any, run: "Run", *, threads: Any, memory_limit: Any, progress: bool | None
-) -> xr.Dataset:
-    """Run on the workers of a client, with the result in memory.
+    Attributes
+    ----------
+    client
+        A connected ``distributed.Client``; its workers have this gradsim installed.
+    threads
+        Of a part; None is one.
+    memory_limit
+        Bytes of a part; None is what its worker has free.
 
     Raises
     ------
-    PartialRunError
-        If some parts always killed their worker; it holds the others.
+    TypeError
+        If it is no client.
     """
-    begin = time.perf_counter()
-    work, collector = Work(run), Collector(run)
-    collector.allocate()
-    cluster = Cluster(client, work, threads=threads, memory_limit=memory_limit)
-    parts = cut([range(len(run.seeds))], cluster.part_seeds())
-    with work.bar(len(run.seeds), progress) as bar:
-        failed = cluster.complete(parts, lambda at, ds: collector.insert(at.start, ds), bar)
-    result = collector.dataset(time.perf_counter() - begin)
-    if failed:
-        left = np.concatenate([np.array(part) for part in failed])
-        kept = np.setdiff1d(np.arange(len(run.seeds)), left)
-        raise partial_run(run.seeds, failed, result.isel(seed=kept))
-    return result
+
+    client: Any
+    threads: int | None = None
+    memory_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the client: whoever has one has imported its module."""
+        module = sys.modules.get("distributed")
+        if module is None or not isinstance(self.client, module.Client):
+            raise TypeError(
+                f"simulate: client must be a distributed.Client, got {brief(self.client)}"
+            )
+
+    @property
+    def cores(self) -> int:
+        """Threads of all workers now."""
+        return sum(self.client.nthreads().values())
+
+    def run(self, run: "Run", progress: bool | None) -> xr.Dataset:
+        """Run all parts, with the result in memory.
+
+        Raises
+        ------
+        PartialRunError
+            If some parts always killed their worker; it holds the others.
+        """
+        begin = time.perf_counter()
+        work, collector = Work(run), Collector(run)
+        collector.allocate()
+        # Fewer seeds than a part on disk has, so that there is one for every thread.
+        size = min(work.part_seeds, -(-len(run.seeds) // (4 * max(self.cores, 1))))
+        parts = cut([range(len(run.seeds))], size)
+        with work.bar(len(run.seeds), progress) as bar:
+            crew = _Crew(self, work, bar)
+            failed = crew.complete(parts, lambda at, ds: collector.insert(at.start, ds))
+        result = collector.dataset(time.perf_counter() - begin)
+        result = result.assign_coords(stored_arrays(run).coords)
+        if failed:
+            left = np.concatenate([np.array(part) for part in failed])
+            kept = np.setdiff1d(np.arange(len(run.seeds)), left)
+            raise _partial(run.seeds, failed, result.isel(seed=kept))
+        return result
+
+    def complete(
+        self, work: Work, folder: Writer, parts: Iterable[range], progress: bool | None
+    ) -> None:
+        """Run parts of a run folder, which workers write themselves where they see it.
+
+        Raises
+        ------
+        PartialRunError
+            If some parts always killed their worker; all others are in the folder.
+        """
+
+        def take(places: range, made: Any) -> None:
+            if isinstance(made, Entry):
+                folder.list_part(made)
+            else:
+                folder.add(places, made)
+
+        missing = sum(map(len, folder.missing()))
+        with work.bar(missing, progress) as bar:
+            failed = _Crew(self, work, bar, folder.path).complete(parts, take)
+        if failed:
+            raise _partial(work.run.seeds, failed)
 
 
-def partial_run(
+def _partial(
     seeds: Sequence[int], failed: list[range], result: xr.Dataset | None = None
 ) -> PartialRunError:
     """Error that names the seeds of the parts that failed."""
@@ -103,57 +150,42 @@ def partial_run(
     )
 
 
-class Cluster:
-    """A run on the workers of a client.
-
-    Parameters
-    ----------
-    client
-        A connected ``distributed.Client``; its workers have this gradsim installed.
-    work
-        The run; a part takes one thread of a worker, or as many as ``threads``.
-    threads, memory_limit
-        As the caller of `simulate` gave them: None is one thread, and what each worker has free.
-    store
-        Run folder, None for results in memory.
-    """
+class _Crew:
+    """The workers of a client at one run, and what is in flight to them."""
 
     def __init__(
-        self, client: Any, work: Work, *, threads: Any, memory_limit: Any, store: str | None = None
+        self, remote: Remote, work: Work, bar: "_pool.Bar", store: str | None = None
     ) -> None:
         from distributed.protocol.pickle import dumps
 
-        self._client, self._work, self._token = client, work, uuid4().hex
-        self._store, self._config = store, store and _config_digest(store)
-        run = replace(work.run, threads=1 if threads is None else threads)
-        payload = dumps((run, memory_limit, _made_by_users(), KERNEL_HASH))
+        self._remote, self._client, self._work, self._bar = remote, remote.client, work, bar
+        self._token = uuid4().hex
+        self._store = None if store is None else os.path.abspath(store)
+        self._config = self._store and config_digest(self._store)
+        run = replace(work.run, threads=remote.threads or 1)
+        payload = dumps((run, remote.memory_limit, made_by_users(), KERNEL_HASH))
         self._digest = sha256(payload).hexdigest()
         # As a task, not scattered data: the scheduler can make it again when its worker dies.
-        self._payload = client.submit(bytes, payload, key=f"gradsim-run-{self._token}")
+        self._payload = self._client.submit(bytes, payload, key=f"gradsim-run-{self._token}")
 
-    def part_seeds(self) -> int:
-        """Seeds of a part in memory: fewer than of one on disk, where there are many threads."""
-        shares = 4 * max(sum(self._client.nthreads().values()), 1)
-        return min(self._work.part_seeds, -(-len(self._work.run.seeds) // shares))
-
-    def complete(self, parts: Iterable[range], take: Take, bar: "_pool.Bar") -> list[range]:
+    def complete(self, parts: Iterable[range], take: Take) -> list[range]:
         """Make parts and hand each to ``take`` as it comes, in any order; those that failed."""
-        suspects = self._drain(parts, take, bar, "part", self._window())
+        suspects = self._drain(parts, take, "part", self._window())
         # Parts that only shared a worker with one that kills it do well alone.
-        return self._drain(suspects, take, bar, "alone", iter(lambda: 1, 0))
+        return self._drain(suspects, take, "alone", repeat(1))
 
     def _window(self) -> Iterator[int]:
         """How many parts may be in flight now: workers may come and go."""
         seen, window = -RECOUNT_SECONDS, 0
         while True:
             if time.monotonic() - seen > RECOUNT_SECONDS:
-                threads = sum(self._client.nthreads().values())
-                seen, window = time.monotonic(), max(AHEAD * threads, 1)
+                seen, window = time.monotonic(), max(AHEAD * self._remote.cores, 1)
             yield window
 
     def _drain(
-        self, parts: Iterable[range], take: Take, bar: "_pool.Bar", name: str, window: Iterator[int]
+        self, parts: Iterable[range], take: Take, name: str, window: Iterator[int]
     ) -> list[range]:
+        """Keep a window of parts in flight until all are done; those that killed their workers."""
         from distributed import KilledWorker, as_completed
 
         queue, failed = iter(parts), []
@@ -179,87 +211,10 @@ class Cluster:
                     failed.append(places)
                 else:
                     take(places, future.result())  # raises what went wrong otherwise
-                    bar.finish_pass(self._work.layers(len(places)))
+                    self._bar.finish_pass(self._work.layers(len(places)))
                 future.release()
                 launch()
         finally:
             if flying:
                 self._client.cancel(list(flying))
         return sorted(failed, key=lambda places: places.start)
-
-
-def _made_by_users() -> dict[str, dict[str, Any]]:
-    """Cells, activations and initialisers that are not gradsim's own: workers need them too."""
-    own: dict[str, Callable[[Any], bool]] = {
-        "cells": lambda entry: not entry.source,
-        "activations": lambda entry: entry.program is None,
-        "initializers": lambda entry: getattr(entry.make, "__module__", "gradsim.").startswith(
-            "gradsim."
-        ),
-    }
-    return {
-        kind: {name: entry for name, entry in registry.items() if not own[kind](entry)}
-        for kind, registry in _REGISTRIES.items()
-    }
-
-
-def _config_digest(store: str) -> str:
-    """Digest of a run folder's configuration: whoever reads the same sees the same folder."""
-    with suppress(FileNotFoundError), open(os.path.join(store, "config.json"), "rb") as file:
-        return sha256(file.read()).hexdigest()
-    return "absent"
-
-
-# On a worker ------------------------------------------------------------------------------------
-
-_WORKS: dict[str, Work] = {}
-_PREPARING = Lock()
-
-
-def make_part(
-    payload: bytes, digest: str, places: range, store: str | None, config: str | None
-) -> "xr.Dataset | Entry":
-    """Make one part: its line of the manifest where this worker sees the store, else its result."""
-    work = _prepared(payload, digest)
-    if store is None or _config_digest(store) != config:
-        return work.part(places, _pool.Bar(0, False))
-    path = part_path(store, places.start, places.stop - 1)
-    if not _finished(path):
-        storage.save(work.part(places, _pool.Bar(0, False)), path)
-    return Entry(places.start, places.stop - 1, *storage.checksum(path))
-
-
-def _finished(path: str) -> bool:
-    """Whether the part is there already: made by a worker that died after it, or a late one."""
-    try:
-        storage.load(path, lazy=True).close()
-    except (FileNotFoundError, storage.InvalidFileError):
-        return False
-    return True
-
-
-def _prepared(payload: bytes, digest: str) -> Work:
-    """The run's passes, made once in every worker process."""
-    from distributed.protocol.pickle import loads
-
-    with _PREPARING:
-        if digest not in _WORKS:
-            run, memory_limit, made, kernels = loads(payload)
-            if kernels != KERNEL_HASH:
-                raise RuntimeError(
-                    f"the worker has other kernels ({KERNEL_HASH}) than the caller ({kernels}); "
-                    "install the same gradsim everywhere"
-                )
-            _register(made)
-            # Once and for all: parts in threads of one process would undo each other's limit.
-            threadpool_limits(1, user_api="blas")
-            _WORKS.clear()
-            _WORKS[digest] = Work(replace(run, memory=parse_memory(memory_limit)), whole=False)
-        return _WORKS[digest]
-
-
-def _register(made: dict[str, dict[str, Any]]) -> None:
-    for kind, entries in made.items():
-        for name, entry in entries.items():
-            if name not in _REGISTRIES[kind]:
-                _REGISTRIES[kind].add(name, entry)

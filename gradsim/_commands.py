@@ -1,4 +1,4 @@
-"""What each command of the command line does: facts as plain data, which are printed by one rule."""
+"""What each command of the command line does; its answer is facts as plain data."""
 
 import argparse
 import json

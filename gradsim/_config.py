@@ -12,6 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from gradsim._registry import brief
 from gradsim.measurements import measurements
@@ -61,6 +62,17 @@ def given_arrays(run: "Run") -> dict[str, np.ndarray]:
     return {name: array for name, array in arrays.items() if array is not None}
 
 
+def stored_arrays(run: "Run") -> xr.Dataset:
+    """Given arrays that the configuration does not hold by value, as coordinates of a result."""
+    coords = {}
+    for name, array in given_arrays(run).items():
+        if array.size > LISTED:
+            dims = [f"{ARRAYS[name]}_{axis}" for axis in range(array.ndim)]
+            text = {"long_name": f"{name} that were given", "units": "1"}
+            coords[ARRAYS[name]] = (dims, array, text)
+    return xr.Dataset(coords=coords)
+
+
 def array_text(array: np.ndarray) -> dict[str, Any]:
     """Given array for the configuration: its values where it is small, else its digest."""
     stored: dict[str, Any] = {
@@ -105,7 +117,7 @@ def vary_of(config: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {name: [tuples(value) for value in values] for name, values in config["vary"]}
 
 
-def call_of(config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+def call_of(config: Mapping[str, Any], stored: xr.Dataset) -> dict[str, Any]:
     """Arguments of :func:`gradsim.simulate`, model and seeds among them, of a configuration.
 
     Parameters
@@ -141,7 +153,7 @@ def call_of(config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _given(config: Mapping[str, Any], name: str, stored: Mapping[str, Any]) -> np.ndarray | None:
+def _given(config: Mapping[str, Any], name: str, stored: xr.Dataset) -> np.ndarray | None:
     """One given array, checked against its digest."""
     kept = config.get(name)
     if kept is None:
@@ -149,7 +161,7 @@ def _given(config: Mapping[str, Any], name: str, stored: Mapping[str, Any]) -> n
     if "values" in kept:
         array = np.array(kept["values"], kept["dtype"]).reshape(kept["shape"])
     elif ARRAYS[name] in stored:
-        array = np.asarray(stored[ARRAYS[name]])
+        array = stored[ARRAYS[name]].values
     else:
         raise ValueError(
             f"{name} of shape {tuple(kept['shape'])} are too large for gradsim_config and are not "
@@ -168,8 +180,6 @@ def _inputs(config: Mapping[str, Any], array: np.ndarray | None) -> Any:
     labels = config.get("input_coords")
     if not labels:
         return plain
-    import xarray as xr
-
     dims = ("example", "step", "feature") if plain.ndim == 3 else ("example", "feature")
     coords = {
         name: ("example", np.array(label["values"], label["dtype"]), label["attrs"])

@@ -44,8 +44,9 @@ class Work:
     ----------
     passes
         What the engine runs.
-    result_bytes, run_bytes
-        The values of the result, and all that the run takes: what `memory_limit` is about.
+    result_bytes, held_bytes, run_bytes
+        The values of the result; what is in memory beside the workers; and all that the run
+        takes, which is what `memory_limit` is about.
     workers
         Threads that there is memory for.
 
@@ -70,9 +71,9 @@ class Work:
         made = [item.maker.model.init for item in self.passes if item.maker is not None]
         network = f"network, init={made[0]!r} holds all its weights" if made else "network"
         require(run.memory, **{"result": 0 if probe else held, network: self.plan_bytes + worker})
-        held += self.plan_bytes
-        self.workers = max(1, min(run.threads, (run.memory - held) // worker))
-        self.run_bytes = held + self.workers * worker
+        self.held_bytes = held + self.plan_bytes
+        self.workers = max(1, min(run.threads, (run.memory - self.held_bytes) // worker))
+        self.run_bytes = self.held_bytes + self.workers * worker
 
     @property
     def plan_bytes(self) -> int:

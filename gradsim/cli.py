@@ -87,8 +87,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("config", metavar="CONFIG.toml")
     run.add_argument("--store", metavar="FOLDER", help="run folder, in place of the file's own")
     run.add_argument("--out", metavar="FILE.nc", help="result file")
-    run.add_argument("--shard", metavar="I/N", help="the I-th of N equal shares of the seeds, "
-                     "I = 1..N, in a store or file of its own, FOLDER/shard-I-of-N; then merge")  # fmt: skip
+    share = "the I-th of N shares of the seeds, I = 1..N, in a store or file of its own; then merge"
+    run.add_argument("--shard", metavar="I/N", help=share)
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     estimate = command("estimate", "say what a configuration file will take, without running it")
     estimate.add_argument("config", metavar="CONFIG.toml")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from llvmlite.binding import get_host_cpu_name
 
 from gradsim._measurement import LAYERED, NETWORK, STATES, Spec, Variable
 from gradsim.cells import cells
@@ -258,6 +259,7 @@ def attributes(call: str, config: dict[str, Any], run: "Run", seconds: float) ->
 
 def _provenance(run: "Run", seconds: float) -> dict[str, Any]:
     import numba
+    import scipy
 
     return {
         "schema": SCHEMA,
@@ -266,14 +268,21 @@ def _provenance(run: "Run", seconds: float) -> dict[str, Any]:
             "python": platform.python_version(),
             "numba": numba.__version__,
             "numpy": np.__version__,
+            "scipy": scipy.__version__,  # whose BLAS the kernels call
             "xarray": xr.__version__,
         },
-        "cpu": platform.processor() or platform.machine(),
+        "cpu": f"{platform.machine()} {get_host_cpu_name()}",  # what LLVM compiles for
         "dtype": run.options.dtype.name,
         "threads": run.threads,
         "kernel_hash": KERNEL_HASH,
         "elapsed_seconds": round(seconds, 3),
     }
+
+
+def maker(provenance: dict[str, Any]) -> dict[str, Any]:
+    """What of a provenance decides the bits of a result."""
+    names = ("schema", "software", "cpu", "dtype", "kernel_hash")
+    return {name: provenance.get(name) for name in names}
 
 
 def sources(models: Any) -> dict[str, str]:

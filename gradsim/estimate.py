@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gradsim import _pool
-from gradsim._cluster import check_client
+from gradsim._cluster import Remote
 from gradsim._memory import resident_bytes
 from gradsim._work import Work
 from gradsim.dataset import Collector
@@ -80,6 +80,7 @@ def estimate(
     threads: int | None = None,
     memory_limit: int | None = None,
     progress: bool | None = None,
+    store: Any = None,
     client: Any = None,
 ) -> Estimate:
     """Estimate what :func:`simulate` will take, without running it.
@@ -92,6 +93,8 @@ def estimate(
         As in :func:`simulate`; it decides how many threads there is memory for.
     progress
         Has no effect: an estimate is short.
+    store
+        With one a part is in memory at a time; seconds are without writing and merging.
     client
         Its threads count as ones of this machine, and its workers' memory is not counted.
 
@@ -122,14 +125,13 @@ def estimate(
         model, seeds, vary=vary, inputs=inputs, targets=targets, batch=batch, measure=measure,
         dtype=dtype, key=key, threads=threads, memory_limit=memory_limit,
     )  # fmt: skip
-    work = Work(run, probe=True)
+    work = Work(run, whole=store is None, probe=True)
     overhead = time.perf_counter() - begin
     seconds, used, needed = _run_seconds(work), work.workers, work.run_bytes
     if client is not None:
-        check_client(client)
-        used = sum(client.nthreads().values()) or 1
+        used = Remote(client).cores or 1
         seconds *= work.workers / used
-        needed = work.result_bytes + work.plan_bytes
+        needed = work.held_bytes
     return Estimate(
         seconds=overhead + seconds,
         result_bytes=work.result_bytes,

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gradsim._cluster import check_client, run_on
-from gradsim._config import array_text, compact, given_arrays, input_coords
+from gradsim._cluster import Remote
+from gradsim._config import array_text, compact, given_arrays, input_coords, stored_arrays
+from gradsim._stored import run_stored
 from gradsim._validate import (
     parse_batch,
     parse_dtype,
@@ -87,6 +88,7 @@ def simulate(
     threads: int | None = None,
     memory_limit: int | None = None,
     progress: bool | None = None,
+    store: Any = None,
     client: Any = None,
 ) -> xr.Dataset:
     """Run an ensemble of random networks forward and backward.
@@ -124,6 +126,10 @@ def simulate(
         Bytes that the run may take; None means what is free.
     progress
         Show a bar: None means on a terminal, for runs of more than about two seconds.
+    store
+        A run folder: results are written there in parts as they come, so that a run that was
+        stopped, by whatever, goes on where it was when it is called again.  Results may be larger
+        than memory.  The numbers are those of the same call without it, bit for bit.
     client
         A connected ``distributed.Client`` whose workers run the parts, each on one thread or on
         `threads`; any kind of cluster.
@@ -132,16 +138,21 @@ def simulate(
     -------
     xarray.Dataset
         Dimensions (…varied fields, seed[, example], layer or step); logs are base 10; attributes
-        rebuild the call.
+        rebuild the call.  With `store`, if twice the result does not fit `memory_limit`, the parts
+        are merged into the file ``result.nc`` of the folder, and that is opened lazily.
 
     Raises
     ------
     TypeError, ValueError
         For an argument that is wrong or contradicts another, before any work.
+        With `store` also where the folder holds a run of another configuration or of other
+        kernels; says what differs.
     MemoryError
-        If the result or one network does not fit, before any work.
+        If the result (with `store` a part of it) or one network does not fit, before any work.
     gradsim.PartialRunError
         If parts of the run killed every worker of `client` that took them; all others are kept.
+    OSError
+        If another process writes to the store, or it cannot be written; nothing is lost.
     KeyboardInterrupt
         Ctrl-C stops all workers within half a second.
 
@@ -158,12 +169,14 @@ def simulate(
         dtype=dtype, key=key, threads=threads, memory_limit=memory_limit,
     )  # fmt: skip
     progress = parse_progress(progress)
-    if client is not None:
-        check_client(client)
-        return run_on(client, run, threads=threads, memory_limit=memory_limit, progress=progress)
+    remote = None if client is None else Remote(client, threads, memory_limit)
+    if store is not None:
+        return run_stored(run, store, progress, remote)
+    if remote is not None:
+        return remote.run(run, progress)
     work, places = Work(run), range(len(run.seeds))
     with work.bar(len(places), progress) as bar:
-        return work.part(places, bar)
+        return work.part(places, bar).assign_coords(stored_arrays(run).coords)
 
 
 def prepare(

@@ -9,21 +9,20 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 import xarray as xr
 
+from gradsim._atomic import replacing
 from gradsim._storable import check_storable
 
 _MAJOR = 1  # of the newest format this version reads: Conventions = "gradsim-1.0"
 _TAG = b"gradsim-sha256 "
 _TRAILER_BYTES = len(_TAG) + 64 + 1
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_TEMPORARY = re.compile(r"\.gradsim-[0-9]+-[0-9a-f]{16}\.tmp")
 _BLOCK_BYTES = 1 << 20
 _FILTERS = {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
 
@@ -46,13 +45,13 @@ class _FileLock:
         self.release()
 
     def __reduce__(self) -> str:
-        return "_LOCK"
+        return "LOCK"
 
 
-_LOCK = _FileLock()  # NetCDF-C crashes when two threads are inside it
+LOCK = _FileLock()  # NetCDF-C crashes when two threads are inside it
 _AS_WRITTEN: dict[str, Any] = {
     "engine": "netcdf4",
-    "lock": _LOCK,
+    "lock": LOCK,
     "decode_times": False,
     "decode_timedelta": False,
 }
@@ -94,21 +93,16 @@ def save(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
     """
     if not isinstance(ds, xr.Dataset):
         raise TypeError(f"save(ds=...): must be an xarray.Dataset, got {type(ds).__name__}")
-    target = os.path.realpath(_as_path(path, "save"))
+    target = target_of(path)
     check_storable(ds)
-    if os.path.isdir(target):
-        raise IsADirectoryError(f"save(path={target!r}): must name a file, this is a folder")
-    folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"save(path={target!r}): the folder {folder!r} does not exist")
     if ds.chunks:  # its worker threads may need the lock
         ds = ds.compute()
-    with _LOCK, replacing(target) as temporary:
-        _write_netcdf(ds, temporary)
-        _append_trailer(temporary)
+    with LOCK, replacing(target) as temporary:
+        write_netcdf(ds, temporary)
+        append_trailer(temporary)
 
 
-def load(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
+def load(path: str | os.PathLike[str], *, lazy: bool = False, chunks: Any = None) -> xr.Dataset:
     """Read a file written by `save`, after checking that it is the file that was written.
 
     Parameters
@@ -118,6 +112,8 @@ def load(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
     lazy
         False reads everything and closes the file. True leaves it open and reads a variable when
         it is used; close it with `ds.close()` or a `with` statement.
+    chunks
+        Chunks of dask arrays, with `lazy`.
 
     Returns
     -------
@@ -132,11 +128,11 @@ def load(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
     InvalidFileError
         A ValueError: the file is truncated, altered, from a newer format or not from `save`.
     """
-    source = os.path.realpath(_as_path(path, "load"))
-    with _LOCK:
+    source = os.path.realpath(as_path(path, "load"))
+    with LOCK:
         _check_trailer(source)
         with contextlib.ExitStack() as stack:
-            ds = stack.enter_context(xr.open_dataset(source, **_AS_WRITTEN))
+            ds = stack.enter_context(xr.open_dataset(source, chunks=chunks, **_AS_WRITTEN))
             _check_format(ds, source)
             _restore_types(ds)
             if lazy:
@@ -145,17 +141,24 @@ def load(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
             return ds.load().drop_encoding()
 
 
-def _as_path(path: str | os.PathLike[str], caller: str) -> str:
+def target_of(path: str | os.PathLike[str]) -> str:
+    """File that a result goes to: links are followed, and its folder exists."""
+    target = os.path.realpath(as_path(path, "save"))
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"save(path={target!r}): must name a file, this is a folder")
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"save(path={target!r}): the folder {folder!r} does not exist")
+    return target
+
+
+def as_path(path: str | os.PathLike[str], caller: str) -> str:
+    """Path of a file or folder as text; TypeError names the caller where it is none."""
     try:
         return os.path.expanduser(os.fsdecode(os.fspath(path)))
     except TypeError:
         kind = type(path).__name__
         raise TypeError(f"{caller}(path=...): must be a str or os.PathLike, got {kind}") from None
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file is one that `replacing` had not finished."""
-    return _TEMPORARY.fullmatch(name) is not None
 
 
 def checksum(path: str) -> tuple[int, str]:
@@ -174,29 +177,15 @@ def checksum(path: str) -> tuple[int, str]:
     return length, trailer[len(_TAG) : -1].decode("ascii", "replace")
 
 
-@contextlib.contextmanager
-def replacing(target: str) -> Iterator[str]:
-    """Give a new file's name in the folder of `target`; rename it over `target` on success."""
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".gradsim-{os.getpid()}-{secrets.token_hex(8)}.tmp")
-    # Not mkstemp: the result gets the permissions of any new file.
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    if os.name != "nt":  # where a folder cannot be opened
-        descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-
-
-def _write_netcdf(ds: xr.Dataset, path: str) -> None:
+def write_netcdf(ds: xr.Dataset, path: str, chunks: Mapping[Any, Any] | None = None) -> None:
+    """Write a Dataset without a trailer, with the chunks of some variables and `seed` to grow."""
     encoding = {name: _encoding(variable) for name, variable in ds.variables.items()}
-    ds.drop_encoding().to_netcdf(path, mode="w", engine="netcdf4", encoding=encoding)
+    for name, shape in (chunks or {}).items():
+        encoding[name]["chunksizes"] = shape
+    grows = () if chunks is None else ("seed",)
+    ds.drop_encoding().to_netcdf(
+        path, mode="w", engine="netcdf4", encoding=encoding, unlimited_dims=grows
+    )
 
 
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
@@ -206,7 +195,8 @@ def _encoding(variable: xr.Variable) -> dict[str, Any]:
     return kind | (_FILTERS if variable.ndim and variable.size else {})
 
 
-def _append_trailer(path: str) -> None:
+def append_trailer(path: str) -> None:
+    """End a file with its SHA-256, and bring it to the disk."""
     with open(path, "r+b") as file:
         file.write(_trailer(file, os.path.getsize(path)))
         file.flush()

@@ -13,35 +13,21 @@ import contextlib
 import json
 import os
 import re
-import socket
 import warnings
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gradsim import _config, _manifest, storage
+from gradsim import _atomic, _config, _manifest, storage
 from gradsim._manifest import Entry
+from gradsim._run_files import LOCK, is_run, locked, read_config, write_config
 from gradsim.kernels._jit import KERNEL_HASH
 from gradsim.storage import InvalidFileError
 
-try:
-    import fcntl
-except ImportError:  # not a POSIX system
-    fcntl = None
-
-FORMAT = "gradsim-run-1"
-_CONFIG, _ARRAYS, _PARTS, _MANIFEST, _LOCK = (
-    "config.json", "arrays.nc", "parts", "manifest.log", "lock",
-)  # fmt: skip
+_ARRAYS, _PARTS, _MANIFEST = "arrays.nc", "parts", "manifest.log"
 _PART = re.compile(r"part-([0-9]{12,})-([0-9]{12,})\.nc")
-
-
-def is_run(path: str) -> bool:
-    """Whether a path is a run folder."""
-    return os.path.isfile(os.path.join(path, _CONFIG))
 
 
 def part_path(folder: str, first: int, last: int) -> str:
@@ -75,7 +61,7 @@ class RunFolder:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        stored = _read_config(os.path.join(path, _CONFIG))
+        stored = read_config(path)
         self.config: dict[str, Any] = stored["config"]
         self.part_seeds: int = stored["part_seeds"]
         self.kernel_hash: str = stored["kernel_hash"]
@@ -134,10 +120,11 @@ class RunFolder:
         path = self.part_path(first, last)
         size, digest = storage.checksum(path)
         with storage.load(path, lazy=True) as ds:
-            self._check_belongs(ds, path, first, last)
+            self.check_belongs(ds, path, first, last)
         return Entry(first, last, size, digest)
 
-    def _check_belongs(self, ds: xr.Dataset, path: str, first: int, last: int) -> None:
+    def check_belongs(self, ds: xr.Dataset, path: str, first: int, last: int) -> None:
+        """Refuse a part that is of another configuration, other kernels or other seeds."""
         config = json.loads(ds.attrs.get("gradsim_config", "{}"))
         wrong = _config.differences(
             _config.without_seeds(self.config), _config.without_seeds(config)
@@ -208,14 +195,14 @@ class Writer(RunFolder):
                     raise
         self._unlisted = []
         if found or self._damaged:
-            _replace(self._file(_MANIFEST), _manifest.text(self.entries.values()))
+            _atomic.write(self._file(_MANIFEST), _manifest.text(self.entries.values()))
         self._damaged = []
 
     def set_seeds(self, seeds: Any) -> None:
         """Give the run other seeds: the old ones first, in their order."""
         self.config = self.config | {"seeds": _config.compact(seeds)}
         self.seeds = seeds
-        _write_config(self.path, self.config, self.part_seeds)
+        write_config(self.path, self.config, self.part_seeds)
 
 
 @contextlib.contextmanager
@@ -245,14 +232,14 @@ def writing(
         If it is damaged, is no run folder, or cannot be written.
     """
     config = json.loads(_config.text(config))
-    if not is_run(path) and os.path.isdir(path) and set(os.listdir(path)) - {_LOCK, _PARTS}:
+    if not is_run(path) and os.path.isdir(path) and set(os.listdir(path)) - {LOCK, _PARTS}:
         raise ValueError(f"simulate(store={path!r}): the folder is not empty and is no run folder")
     os.makedirs(os.path.join(path, _PARTS), exist_ok=True)
-    with _locked(path):
+    with locked(path):
         if not is_run(path):
             if arrays is not None and arrays.variables:
                 storage.save(arrays, os.path.join(path, _ARRAYS))
-            _write_config(path, config, part_seeds)
+            write_config(path, config, part_seeds)
         folder = Writer(path)
         wrong = _config.differences(folder.config, config)
         wrong += _config.differences(folder.kernel_hash, KERNEL_HASH, "kernel_hash")
@@ -261,75 +248,6 @@ def writing(
                 f"simulate(store={path!r}): the folder holds another run: {'; '.join(wrong)}; give "
                 "another folder (gs.extend adds seeds)"
             )
-        _remove_temporaries(os.path.join(path, _PARTS))
+        _atomic.remove_temporaries(os.path.join(path, _PARTS))
         folder.settle()
         yield folder
-
-
-@contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Hold the folder's lock; the system frees it however the process ends."""
-    if fcntl is None:
-        raise OSError("simulate(store=...): needs the file locks of a POSIX system (fcntl)")
-    with open(os.path.join(path, _LOCK), "a+", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise BlockingIOError(
-                f"simulate(store={path!r}): {file.read().strip() or 'another process'} is writing "
-                "to it; wait for it to end, or give another folder"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        yield
-
-
-def _write_config(path: str, config: Mapping[str, Any], part_seeds: int) -> None:
-    stored = {
-        "format": FORMAT, "config": config, "part_seeds": part_seeds, "kernel_hash": KERNEL_HASH
-    }  # fmt: skip
-    _replace(os.path.join(path, _CONFIG), _rendered(stored))
-
-
-def _rendered(stored: Mapping[str, Any]) -> bytes:
-    """The one text of a configuration file, with its SHA-256."""
-    digest = sha256(_config.text(stored).encode()).hexdigest()
-    return (json.dumps({**stored, "sha256": digest}, sort_keys=True, indent=1) + "\n").encode()
-
-
-def _read_config(path: str) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        stored = json.loads(content)
-        intact = _rendered({k: v for k, v in stored.items() if k != "sha256"}) == content
-    except (ValueError, AttributeError):
-        intact, stored = False, {}
-    if not intact:
-        raise InvalidFileError(
-            f"{path!r}: its sha256 does not match, so it was altered or damaged; restore it"
-        )
-    if stored["format"] != FORMAT:
-        raise InvalidFileError(
-            f"{path!r}: the run folder has the format {stored['format']!r}, this version of "
-            f"gradsim reads {FORMAT!r}; install a newer gradsim"
-        )
-    return stored
-
-
-def _replace(path: str, content: bytes) -> None:
-    """Write a small file completely or not at all."""
-    with storage.replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _remove_temporaries(folder: str) -> None:
-    """Files that a killed writer left unfinished."""
-    with os.scandir(folder) as files:
-        for file in files:
-            if storage.is_temporary(file.name):
-                os.unlink(file.path)

@@ -2,13 +2,15 @@
 
 import os
 import signal
+from functools import partialmethod
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import gradsim as gs
-from gradsim import _cluster, initializers
+from gradsim import _cluster, _work, initializers, store
+from gradsim._cluster_worker import config_digest
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -60,6 +62,7 @@ def test_client__gives_the_same_bits_with_what_users_made(client):
 
 
 def test_client__a_worker_killed_on_the_way_changes_nothing(client, monkeypatch):
+    client.wait_for_workers(2)
     expected = gs.simulate(MODEL, 300, progress=False)
     insert, killed = _cluster.Collector.insert, []
 
@@ -83,6 +86,7 @@ def test_client__a_part_that_kills_every_worker_is_reported_alone(client):
     first = np.array([gs.network(model, seed).weights[0][0, 0] for seed in range(64)])
     guilty = set(np.flatnonzero(first < -2) // 8)
     assert len(guilty) == 1, "the premise: one part of eight"
+    client.wait_for_workers(2)
     with pytest.raises(gs.PartialRunError) as caught:
         gs.simulate(model, 64, client=client, progress=False)
     (part,) = guilty
@@ -93,6 +97,33 @@ def test_client__a_part_that_kills_every_worker_is_reported_alone(client):
     xr.testing.assert_identical(
         caught.value.result.drop_attrs(deep=False), kept.drop_attrs(deep=False)
     )
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_client__fills_a_store_whose_workers_are_killed(client, tmp_path, monkeypatch, shared):
+    client.wait_for_workers(2)
+    expected = gs.simulate(MODEL, 150, progress=False)
+    monkeypatch.setattr(_work, "MOST_SEEDS", 16)  # 10 parts
+    monkeypatch.setattr(_cluster, "config_digest", config_digest if shared else lambda store: "")
+    killed, written = [], []
+
+    def kill_and_call(self, *given, call):
+        if shared and not killed and len(written) > 2:
+            killed.extend(client.run(os.getpid).values())
+            os.kill(killed[-1], signal.SIGKILL)
+        written.append(call.__name__)
+        return call(self, *given)
+
+    for name in ("add", "list_part"):
+        call = getattr(store.Writer, name)
+        monkeypatch.setattr(store.Writer, name, partialmethod(kill_and_call, call=call))
+    same(gs.simulate(MODEL, 150, client=client, store=tmp_path / "run", progress=False), expected)
+    assert len(killed) == 2 * shared
+    assert set(written) == ({"list_part"} if shared else {"add", "list_part"})
+    again = gs.simulate(MODEL, 150, client=client, store=tmp_path / "run", progress=False)
+    same(again, expected)
+    assert written.count("list_part") == 10
+    same(gs.load(tmp_path / "run"), expected)
 
 
 def test_client__what_a_worker_refuses_is_raised_here(client):
