@@ -92,10 +92,13 @@ class RunFolder:
 
     def _names(self) -> Iterator[tuple[int, int]]:
         """Places in the names of all part files."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._file(_PARTS)) as files:
-            for file in files:
-                if match := _PART.fullmatch(file.name):
-                    yield int(match[1]), int(match[2])
+        try:
+            names = os.listdir(self._file(_PARTS))  # of 10^5 files faster than os.scandir
+        except FileNotFoundError:
+            return
+        for name in names:
+            if match := _PART.fullmatch(name):
+                yield int(match[1]), int(match[2])
 
     def settle(self) -> None:
         """Take in the parts that the manifest does not have, after checking each.
@@ -214,7 +217,7 @@ def writing(
     Parameters
     ----------
     path
-        The folder; the one that it is in must exist.
+        The folder.
     config
         Configuration of the run.
     part_seeds
@@ -232,6 +235,8 @@ def writing(
         If it is damaged, is no run folder, or cannot be written.
     """
     config = json.loads(_config.text(config))
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise NotADirectoryError(f"simulate(store={path!r}): must be a folder, this is a file")
     if not is_run(path) and os.path.isdir(path) and set(os.listdir(path)) - {LOCK, _PARTS}:
         raise ValueError(f"simulate(store={path!r}): the folder is not empty and is no run folder")
     os.makedirs(os.path.join(path, _PARTS), exist_ok=True)

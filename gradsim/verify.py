@@ -15,6 +15,7 @@ from gradsim._validate import whole
 from gradsim._work import Work
 from gradsim.dataset import maker
 from gradsim.merge import Layout
+from gradsim.network import Network
 from gradsim.simulate import prepare
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}  # relative, where a network is not chaotic
@@ -63,8 +64,8 @@ def verify(path: Any, sample: int = 5, *, threads: int | None = None) -> Verific
     Verification
         The networks and the largest differences, once they have passed: equal bits where the
         provenance is that of this installation; else 1e-10 (float32: 1e-4) relative to the larger
-        of 1 and the value, or 10 times the change that one ulp of the inputs, of drawn ones that
-        of sigma_w, makes in a chaotic network.
+        of 1 and the value, or 10 times the change that one ulp of given inputs, else of the weights,
+        makes in a chaotic network.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def verify(path: Any, sample: int = 5, *, threads: int | None = None) -> Verific
     now = _result(run)
     exact = makers == [maker(json.loads(now.attrs["gradsim_provenance"]))]
     largest: dict[str, float] = {}
-    changes: xr.Dataset | None = None
+    changes: dict[str, np.ndarray] = {}
     for name, variable in stored.data_vars.items():
         again = now[name]
         if variable.values.tobytes() == again.values.tobytes():
@@ -105,8 +106,8 @@ def verify(path: Any, sample: int = 5, *, threads: int | None = None) -> Verific
             raise _error(source, variable, difference, "made by the same software and processor")
         limit = _allowed(variable.values, TOLERANCE[run.options.dtype.name])
         if (difference > limit).any():
-            changes = _changes(source, run, now) if changes is None else changes
-            limit = np.fmax(limit, CHAOTIC * changes[name].values)
+            changes = changes or _changes(source, run, now)
+            limit = np.fmax(limit, CHAOTIC * changes[str(name)])
         if (difference > limit).any():
             excess = np.where(difference > limit, difference, 0.0)
             raise _error(source, variable, excess, "beyond the tolerance")
@@ -146,21 +147,31 @@ def _allowed(values: np.ndarray, tolerance: float) -> np.ndarray:
     return tolerance * np.maximum(size, 1.0)
 
 
-def _changes(source: Source, run: Any, now: xr.Dataset) -> xr.Dataset:
-    """What a change of one ulp makes of every result."""
+def _changes(source: Source, run: Any, now: xr.Dataset) -> dict[str, np.ndarray]:
+    """What one ulp more or less makes of every network: the largest change along its layers."""
+    changes = {str(name): np.zeros(variable.shape) for name, variable in now.data_vars.items()}
+    for sign in (1, -1):
+        call = _moved(source, 1 + sign * _ULP[run.options.dtype.name])
+        call["seeds"] = list(run.seeds)
+        moved = _result(prepare(**call, threads=run.threads, memory_limit=None))
+        for name, largest in changes.items():
+            difference = _difference(now[name].values, moved[name].values)
+            after = tuple(range(now[name].dims.index("seed") + 1, difference.ndim))
+            np.maximum(largest, difference.max(axis=after, keepdims=True), out=largest)
+    return changes
+
+
+def _moved(source: Source, factor: float) -> dict[str, Any]:
+    """The stored call with given inputs, else its weights, times a factor."""
     call: dict[str, Any] = call_of(source.config, source.arrays)
-    factor = 1 + _ULP[run.options.dtype.name]
-    if run.inputs.array is not None:
-        call["inputs"] = call["inputs"] * factor
-    else:
-        model, vary = call["model"], call["vary"]
-        call["model"] = model.with_fields(sigma_w=model.sigma_w * factor)
-        if "sigma_w" in vary:
-            vary["sigma_w"] = [sigma * factor for sigma in vary["sigma_w"]]
-    call["seeds"] = list(run.seeds)
-    moved = _result(prepare(**call, threads=run.threads, memory_limit=None))
-    changes = {n: _difference(v.values, moved[n].values) for n, v in now.data_vars.items()}
-    return xr.Dataset({n: (now[n].dims, values) for n, values in changes.items()})
+    if isinstance(call["inputs"], np.ndarray | xr.DataArray):
+        return call | {"inputs": call["inputs"] * factor}
+    model, vary = call["model"], call["vary"]
+    if isinstance(model, Network):
+        return call | {"model": Network.of_vector(model.model, model.vector() * factor)}
+    if "sigma_w" in vary:
+        vary = vary | {"sigma_w": [sigma * factor for sigma in vary["sigma_w"]]}
+    return call | {"model": model.with_fields(sigma_w=model.sigma_w * factor), "vary": vary}
 
 
 def _error(
