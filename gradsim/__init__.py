@@ -13,9 +13,11 @@ except PackageNotFoundError:  # run from the repository, uninstalled
     __version__ = "0.1.0"
 
 from gradsim import analysis, inputs, plot, theory
+from gradsim._cluster import PartialRunError
 from gradsim._from_arrays import from_arrays
 from gradsim.activations import activations
 from gradsim.cells import cell, cells
+from gradsim.estimate import Estimate, estimate
 from gradsim.expressions import activation
 from gradsim.extend import extend
 from gradsim.gradients import Gradients, backward
@@ -36,8 +38,10 @@ from gradsim.verify import VerificationError, verify
 __all__ = [
     "MLP",
     "RNN",
+    "Estimate",
     "Gradients",
     "Network",
+    "PartialRunError",
     "Scaled",
     "UnderflowError",
     "View",
@@ -48,6 +52,7 @@ __all__ = [
     "backward",
     "cell",
     "cells",
+    "estimate",
     "extend",
     "from_arrays",
     "initializer",

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gradsim._registry import brief, unknown
-from gradsim.storage import _LOCK
+from gradsim.storage import LOCK
 
 SUFFIXES = (".npy", ".npz", ".nc")
 _HEADER = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?\s*(?:#.*)?$")
@@ -85,7 +85,7 @@ def array_of(what: str, path: Path, name: str | None = None) -> Any:
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
             return file[_chosen(what, path, name, list(file))]
-    with _LOCK, xr.open_dataset(path, engine="netcdf4", cache=False) as ds:
+    with LOCK, xr.open_dataset(path, engine="netcdf4", cache=False) as ds:
         return ds[_chosen(what, path, name, [str(key) for key in ds.data_vars])].load()
 
 

@@ -161,6 +161,13 @@ class Collector:
             out = self._arrays[variable.name]
             out[(conditions, place, *map(slice, values.shape[2:]))] = values
 
+    def insert(self, first: int, part: xr.Dataset) -> None:
+        """Place the result of a part whose seeds start at position ``first``."""
+        place = slice(first, first + part.sizes["seed"])
+        for name, out in self._arrays.items():
+            target = out[:, place]
+            target[:] = part[name].values.reshape(target.shape)
+
     def dataset(self, seconds: float) -> xr.Dataset:
         """Labelled result."""
         run = self._run

@@ -30,6 +30,11 @@ _ARRAYS, _PARTS, _MANIFEST = "arrays.nc", "parts", "manifest.log"
 _PART = re.compile(r"part-([0-9]{12,})-([0-9]{12,})\.nc")
 
 
+def part_path(folder: str, first: int, last: int) -> str:
+    """File of a part in a run folder, by the places of its first and last seed."""
+    return os.path.join(folder, _PARTS, f"part-{first:012d}-{last:012d}.nc")
+
+
 class RunFolder:
     """A run folder, open for reading; `writing` opens one for adding parts.
 
@@ -72,7 +77,7 @@ class RunFolder:
 
     def part_path(self, first: int, last: int) -> str:
         """File of a part, by the places of its first and last seed."""
-        return self._file(_PARTS, f"part-{first:012d}-{last:012d}.nc")
+        return part_path(self.path, first, last)
 
     def _read_manifest(self) -> None:
         """Find the parts: those in the manifest are taken at its word until they are read."""
