@@ -94,7 +94,8 @@ def rank_correlation(ds: xr.Dataset, name: str) -> np.ndarray:
         for name_of in ("log10_gradient", "attainable")
     ]
     a, b = (r - r.mean(1, keepdims=True) for r in ranks)
-    return (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    size = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return np.divide((a * b).sum(1), size, out=np.zeros_like(size), where=size > 0)
 
 
 def least(ds: xr.Dataset, name: str) -> np.ndarray:
@@ -129,8 +130,8 @@ def figure(ds: xr.Dataset) -> Any:
         bend = at.curvature.median("seed")
         top.plot(ds.layer, abs(bend), "-", color=OKABE_ITO[6], label="curvature along it")
         negative = (at.curvature < 0).mean("seed")
-        for layer, size, share in zip(ds.layer.values, abs(bend).values, negative.values):
-            top.annotate(f"{100 * share:.0f}", (layer, size), (0, -12), textcoords="offset points",
+        for layer, share in zip(ds.layer.values, negative.values):
+            top.annotate(f"{100 * share:.0f}", (layer, 0.03), xycoords=top.get_xaxis_transform(),
                          color=OKABE_ITO[6], fontsize="small", ha="center")  # fmt: skip
         low.plot(ds.layer, 100 * at.attainable.T, color=OKABE_ITO[2], alpha=0.15, linewidth=0.7)
         low.plot(ds.layer, 100 * at.attainable.median("seed"), "o-", color=OKABE_ITO[3],
@@ -140,11 +141,11 @@ def figure(ds: xr.Dataset) -> Any:
         if name == "tanh":
             low.plot(MIDDLE, plateau, "s", color=OKABE_ITO[6], label="control: layer saturated")
             top.plot(MIDDLE, norm, "s", color=OKABE_ITO[6])
-        top.set(yscale="log")
+        top.set(yscale="log", ylim=(1e-6, None))
         low.set(yscale="log", xlabel="layer (1: next to the input)", ylim=(0.05, 150))
         top.set_title(f"{name}, sigma_w = {NETS[name]:.3g}", loc="left")
     axes[0, 0].set_ylabel(
-        "norm of the layer's gradient; size of its\ncurvature (numbers: % negative)"
+        "norm of the layer's gradient; size of its\ncurvature (below: % negative)"
     )
     axes[1, 0].set_ylabel("share of the cost that goes by\ntraining the layer alone (%)")
     handles = [h for ax in axes[:, 1] for h in ax.get_legend_handles_labels()[0]]
