@@ -140,9 +140,9 @@ STUDY = Study(
     population="MLP 64-20-...-20-10 of depth 8, W ~ N(0, 1 / fan_in), sigmoid and tanh, linear "
     "output, squared error, 60 digits, before training; one rate 0.01; 1 % of the weights' norm; "
     "RMSProp 0.001 (its first step); gradient over its Gauss-Newton curvature",
-    theory="To first order the output moves by J dtheta, and the gradient is J' times the residual: "
-    "as norm(g)^2 under one rate, norm(g) where steps have equal norms, and norm(g)^0 where they are"
-    " scaled by curvature.",
+    theory="To first order the output moves by J dtheta, and the gradient is J' residual. So it "
+    "moves as norm(g)^2 under one rate, as norm(g) where steps have equal norms, and as norm(g)^0 "
+    "where they are scaled by curvature.",
     condition="Not in sigmoid networks. Steps of equal norm, as of RMSProp, make up for half of the"
     " decades. Steps scaled by curvature would for all to first order, but so long a step of an "
     "early layer saturates it, and moves the output by 1/1,000. Tanh networks miss nothing.",

@@ -171,7 +171,7 @@ STUDY = Study(
         Part("x^4: the gradient falls towards the minimum", -np.inf, FALLS),
     ),
     networks=60,
-    quick=8,
+    quick=6,
     measure=measure,
     estimate=estimate,
     figure=figure,

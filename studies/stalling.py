@@ -172,7 +172,7 @@ STUDY = Study(
     "cost from the faint signal left. Tanh networks pass the constant as quickly and go on.",
     parts=tuple(part for name in NETS for part in _parts(name)),
     networks=100,
-    quick=8,
+    quick=6,
     measure=measure,
     estimate=estimate,
     figure=figure,
