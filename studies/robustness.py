@@ -114,7 +114,10 @@ STUDY = Study(
     "dC/dx, a product of both, falls by a factor 2 in relu networks only.",
     parts=tuple(
         Part(
-            f"{name}: {quantity} falls by a factor 2 or more", -np.inf, -FACTOR, quantity != "dz/dx"
+            f"{name}: {quantity} falls by a factor 2 or more",
+            -np.inf,
+            -FACTOR,
+            (name, quantity) in FALL,
         )
         for name in NETS
         for quantity in QUANTITIES
