@@ -214,7 +214,7 @@ STUDY = Study(
         ),
     ),
     networks=100,
-    quick=8,
+    quick=6,
     measure=measure,
     estimate=estimate,
     figure=figure,

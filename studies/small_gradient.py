@@ -18,7 +18,7 @@ import gradsim as gs
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
-from gradsim.studies._layers import Layers, attainable, over_seeds
+from gradsim.studies._layers import Layers, attainable, least_squares, over_seeds
 from gradsim.studies._study import Part, Row, Study, bootstrap
 
 WIDTH, DEPTH, CLASSES, EXAMPLES = 12, 6, 3, 60
@@ -33,13 +33,6 @@ def sample() -> tuple[np.ndarray, np.ndarray]:
     x, y = digits(250)
     chosen = y[:, :CLASSES].any(1)
     return x[chosen][:EXAMPLES], y[chosen][:EXAMPLES, :CLASSES]
-
-
-def at_least_squares(layers: Layers) -> Layers:
-    """Network whose output layer is the best one for its inputs."""
-    a = np.column_stack([layers.a[-2], np.ones(EXAMPLES)])
-    best = np.linalg.lstsq(a, layers.y, rcond=None)[0].T
-    return layers.moved(DEPTH, best[:, :-1] - layers.weights[-1], best[:, -1] - layers.biases[-1])
 
 
 def saturated(layers: Layers) -> Layers:
@@ -67,7 +60,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
             model = gs.MLP(DEPTH, WIDTH, activation=name, sigma_w=sigma_w, output="identity")
             found.append(Layers(gs.network(model, seed, inputs=x, targets=y)))
         tanh = found[1]
-        controls = [of_layer(at_least_squares(tanh), DEPTH), of_layer(saturated(tanh), MIDDLE)]
+        controls = [of_layer(least_squares(tanh), DEPTH), of_layer(saturated(tanh), MIDDLE)]
         return [[of_layer(net, layer) for layer in layers_of] for net in found], controls
 
     nets, controls = (np.stack(part, axis=1) for part in zip(*over_seeds(one, seeds, threads)))
@@ -94,7 +87,8 @@ def rank_correlation(ds: xr.Dataset, name: str) -> np.ndarray:
         for name_of in ("log10_gradient", "attainable")
     ]
     a, b = (r - r.mean(1, keepdims=True) for r in ranks)
-    return (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    size = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return np.divide((a * b).sum(1), size, out=np.zeros_like(size), where=size > 0)
 
 
 def least(ds: xr.Dataset, name: str) -> np.ndarray:
@@ -129,10 +123,10 @@ def figure(ds: xr.Dataset) -> Any:
         bend = at.curvature.median("seed")
         top.plot(ds.layer, abs(bend), "-", color=OKABE_ITO[6], label="curvature along it")
         negative = (at.curvature < 0).mean("seed")
-        for layer, size, share in zip(ds.layer.values, abs(bend).values, negative.values):
-            top.annotate(f"{100 * share:.0f}", (layer, size), (0, -12), textcoords="offset points",
+        for layer, share in zip(ds.layer.values, negative.values):
+            top.annotate(f"{100 * share:.0f}", (layer, 0.03), xycoords=top.get_xaxis_transform(),
                          color=OKABE_ITO[6], fontsize="small", ha="center")  # fmt: skip
-        low.plot(ds.layer, 100 * at.attainable.T, color=OKABE_ITO[2], alpha=0.15, linewidth=0.7)
+        low.plot(ds.layer, 100 * at.attainable.T, color=OKABE_ITO[2], alpha=0.4, linewidth=0.7)
         low.plot(ds.layer, 100 * at.attainable.median("seed"), "o-", color=OKABE_ITO[3],
                  label="trained alone (median; thin: each network)")  # fmt: skip
         plateau = 100 * ds.control_attainable.sel(control=CONTROLS[1]).median("seed")
@@ -140,11 +134,11 @@ def figure(ds: xr.Dataset) -> Any:
         if name == "tanh":
             low.plot(MIDDLE, plateau, "s", color=OKABE_ITO[6], label="control: layer saturated")
             top.plot(MIDDLE, norm, "s", color=OKABE_ITO[6])
-        top.set(yscale="log")
+        top.set(yscale="log", ylim=(1e-6, None))
         low.set(yscale="log", xlabel="layer (1: next to the input)", ylim=(0.05, 150))
         top.set_title(f"{name}, sigma_w = {NETS[name]:.3g}", loc="left")
     axes[0, 0].set_ylabel(
-        "norm of the layer's gradient; size of its\ncurvature (numbers: % negative)"
+        "norm of the layer's gradient; size of its\ncurvature (below: % negative)"
     )
     axes[1, 0].set_ylabel("share of the cost that goes by\ntraining the layer alone (%)")
     handles = [h for ax in axes[:, 1] for h in ax.get_legend_handles_labels()[0]]
@@ -177,7 +171,7 @@ STUDY = Study(
         Part("x^4: the gradient falls towards the minimum", -np.inf, FALLS),
     ),
     networks=60,
-    quick=8,
+    quick=6,
     measure=measure,
     estimate=estimate,
     figure=figure,
