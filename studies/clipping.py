@@ -173,7 +173,7 @@ STUDY = Study(
     "ratio: it is no remedy for vanishing.",
     parts=_parts(),
     networks=300,
-    quick=20,
+    quick=8,
     measure=measure,
     estimate=estimate,
     figure=figure,

@@ -148,7 +148,7 @@ STUDY = Study(
     "with He's gain do as well as the plain network at its best gain.",
     parts=_parts(),
     networks=150,
-    quick=12,
+    quick=8,
     measure=measure,
     estimate=estimate,
     figure=figure,

@@ -111,6 +111,7 @@ def train(address, chosen, rates, optimizer="sgd", clip=None, clip_by="norm", l2
     for examples in chosen:
         cost, grad = gradient_of(theta, np.asarray(examples))
         row = {"loss": abs(float(cost)), "gradient": [norm(g) for g in grad]}
+        row["bias_gradient"] = [norm(g["b"]) for g in grad]
         row |= {"weight": [norm(layer) for layer in theta], "before": norm(grad)}
         grad = grad if clip is None else clipped(grad, clip, clip_by)
         row["after"] = norm(grad)
