@@ -31,6 +31,9 @@ VARIABLES = {
     "log10_gradient_norm": TrainVariable(
         LAYER, "gradient of the data's cost, before clipping", "log10 ||dC/dtheta^l||"
     ),
+    "log10_bias_gradient_norm": TrainVariable(
+        LAYER, "the same of the biases alone", "log10 ||dC/db^l||"
+    ),
     "log10_penalty_norm": TrainVariable(
         LAYER, "gradient of the L2 penalty", "log10 (l2 ||W^l||)", needs="l2"
     ),

@@ -100,6 +100,7 @@ class Trainer:
         weights, gradient = Flat.plain(theta, parameters), self._engine.gradient()
         out["log10_weight_norm"][k] = weights.log10_norms()
         out["log10_gradient_norm"][k] = gradient.log10_norms()
+        out["log10_bias_gradient_norm"][k] = gradient.biases().log10_norms()
         if settings.clip is not None:
             clipped = clipping.clip(gradient.layers(), settings.clip, settings.clip_by)
             gradient = Flat.joined(clipped.gradients, parameters).normalised()

@@ -16,7 +16,7 @@ import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._study import Part, Row, Study, bootstrap
 
-DEPTH, WIDTH, EXAMPLES = 50, 100, 12
+DEPTH, WIDTH, EXAMPLES = 50, 100, 8
 NEAR, FAR = 10, 40  # layers between which growth is taken, 30 layers
 DEFAULT, PLAIN = 1.0, "plain"
 GAINS = (0.5, DEFAULT, 1.4, 1.6, 1.7, 1.8, 2.0, 3.0)  # times the own gain of the scheme
@@ -140,7 +140,7 @@ STUDY = Study(
     statistic="|growth| of the plain network less that of the remedy: typical norm(delta) from "
     "layer 40 back to layer 10, decades a layer; a factor on the gain of the plain network is free",
     population="MLP of width 100 and depth 50, tanh where not said, W ~ U(-1, 1) / sqrt(100) "
-    "(PyTorch's default) where not said, no biases, 12 inputs N(0, 1), linear cost",
+    "(PyTorch's default) where not said, no biases, 8 inputs N(0, 1), linear cost",
     theory="chi_1 decides: 1/3 for tanh under PyTorch's default, 1/6 for relu, 1 for He. Under a "
     "norm chi_1 = E phi'^2 / Var phi whatever the gain: 1.18 for tanh, pi / (pi - 1) for relu.",
     condition="relu helps with its own gain only: under the same init it vanishes faster. Norms "
@@ -148,7 +148,7 @@ STUDY = Study(
     "with He's gain do as well as the plain network at its best gain.",
     parts=_parts(),
     networks=150,
-    quick=12,
+    quick=8,
     measure=measure,
     estimate=estimate,
     figure=figure,

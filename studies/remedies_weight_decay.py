@@ -93,7 +93,7 @@ STUDY = Study(
         Part("after training: the penalty exceeds the data's in layer 1", MARGIN),
     ),
     networks=200,
-    quick=12,
+    quick=8,
     measure=measure,
     estimate=estimate,
     figure=figure,

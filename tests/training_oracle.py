@@ -143,6 +143,7 @@ def train(address, chosen, rates, optimizer="sgd", clip=None, clip_by="norm", l2
     for examples in chosen:
         cost, grad = gradient_of(theta, np.asarray(examples))
         row = {"loss": abs(float(cost)), "gradient": [norm(g) for g in grad]}
+        row["bias_gradient"] = [norm(g["b"]) for g in grad]
         if optimizer == "newton":
             squares, products = map(np.asarray, _curvature(*address)(theta, np.asarray(examples)))
             numbers["bends"] = products / squares
