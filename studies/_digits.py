@@ -24,3 +24,10 @@ def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     if not 1 <= count <= len(data.target):
         raise ValueError(f"examples must be from 1 to {len(data.target)}, got {count}")
     return data.data[:count] / 16, np.eye(10)[data.target[:count]]
+
+
+def levelled_digits(count: int, mean_square: float) -> tuple[np.ndarray, np.ndarray]:
+    """Digits less their mean image, each scaled to a mean square over pixels, and targets."""
+    pixels, targets = digits(count)
+    pixels = pixels - pixels.mean(axis=0)
+    return pixels * np.sqrt(mean_square / (pixels**2).mean(axis=1, keepdims=True)), targets
