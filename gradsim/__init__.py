@@ -32,8 +32,8 @@ from gradsim.scaled import Scaled, UnderflowError
 from gradsim.simulate import simulate
 from gradsim.storage import save
 from gradsim.train import train
-from gradsim.views import View
 from gradsim.verify import VerificationError, verify
+from gradsim.views import View
 
 __all__ = [
     "MLP",
@@ -44,8 +44,8 @@ __all__ = [
     "PartialRunError",
     "Scaled",
     "UnderflowError",
-    "View",
     "VerificationError",
+    "View",
     "activation",
     "activations",
     "analysis",
