@@ -6,6 +6,7 @@ Sizes are Python's own integers, for what a call asks for may be far beyond any 
 import os
 from typing import TYPE_CHECKING
 
+from gradsim._layout import bent, keeps_deltas, saved_values
 from gradsim.cells import table_of
 from gradsim.models import MLP, RNN
 
@@ -59,7 +60,7 @@ def pass_bytes(model: MLP | RNN, examples: int, options: "Options", given: bool)
     """Bytes that one worker takes for one condition, and the result of one network."""
     table, layers = table_of(model), model.depth
     size = options.dtype.itemsize
-    kept = len(table.states) + len(table.saved)
+    kept = len(table.states) + len(saved_values(table, options))
     places = 2 * table.values + max(table.maps, 1) + 2 * len(table.matrices) + 4
     values = examples * _hidden_units(model) * (kept + table.maps) * size
     exponents = 3 * examples * kept * (layers - 1) * WORD
@@ -67,7 +68,22 @@ def pass_bytes(model: MLP | RNN, examples: int, options: "Options", given: bool)
     weights = _matrix_entries(model) * size if whole else 0
     entries = (examples if options.each else 1) if options.gradient else 0
     words = _data_entries(model, examples) + layers * (places + RESULTS * entries)
-    return values + exponents + weights + words * WORD
+    return values + exponents + weights + words * WORD + _kept_bytes(model, examples, options)
+
+
+def _kept_bytes(model: MLP | RNN, examples: int, options: "Options") -> int:
+    """Bytes of the deltas and cotangents that a pass keeps, all as wide as the widest layer."""
+    table, tied = table_of(model), isinstance(model, RNN) and model.tied
+    rows = len(table.matrices) if keeps_deltas(options, tied) else 0
+    rows += 1 + max(bent(table)) if options.any("cotangents") else 0
+    row = _widest(model) * options.dtype.itemsize + WORD
+    return model.depth * examples * rows * row
+
+
+def _widest(model: MLP | RNN) -> int:
+    if isinstance(model, RNN):
+        return model.width
+    return max(model.width if isinstance(model.width, tuple) else (model.width, *model.ends))
 
 
 def _hidden_units(model: MLP | RNN) -> int:

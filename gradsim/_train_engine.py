@@ -39,6 +39,12 @@ class Data:
             self.states, self.states_e = row_scaled(states, np.dtype(np.float64))
 
 
+def options(curved: bool) -> Options:
+    """What a step asks of a pass: every delta, and where ``curved`` the curvatures."""
+    measures = ((CURVATURE(), Curvature),) if curved else ()
+    return Options(np.dtype(np.float64), False, True, False, False, True, measures)
+
+
 def plan(model: Model, net_targets: tuple[int, ...], count: int, curved: bool = False) -> Pass:
     """Pass of one model with given weights, inputs and targets, to be written by each worker.
 
@@ -67,9 +73,7 @@ def plan(model: Model, net_targets: tuple[int, ...], count: int, curved: bool = 
     moves = len(net_targets) == 3
     shape = (net_targets[1] if moves else 1, count, net_targets[-1])
     targets = Targets(np.zeros(shape), False, moves)
-    measures = ((CURVATURE(), Curvature),) if curved else ()
-    options = Options(np.dtype(np.float64), False, True, False, False, True, measures)
-    (item,) = build((model,), inputs, targets, options, given)
+    (item,) = build((model,), inputs, targets, options(curved), given)
     own = {name: item.shared[name] for name in MOVED}
     shared = {name: array for name, array in item.shared.items() if name not in MOVED}
     return replace(item, shared=shared, start=item.start | own)

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from gradsim._memory import pass_bytes, require
 from gradsim._registry import brief
-from gradsim._train_engine import Data, plan
+from gradsim._train_engine import Data, options, plan
 from gradsim._train_results import Condition, Results
 from gradsim._train_settings import VARIABLE, Settings
 from gradsim._trainer import Trainer
@@ -228,9 +228,10 @@ class _Crew:
     def _threads(self, conditions: list[Condition]) -> int:
         """Workers that fit into memory; MemoryError before any work where not even one does."""
         memory, result = self._run.memory, 2 * self._results.nbytes()
-        options = replace(self._run.options, keep=True)
         count = self._run.inputs.count
-        largest = max(2 * pass_bytes(c.model, count, options, True) for c in conditions)
+        largest = max(
+            2 * pass_bytes(c.model, count, options(c.settings.curved), True) for c in conditions
+        )
         require(memory, result_and_copy=result, network=largest)
         return max(1, min(self._run.threads, (memory - result) // largest))
 
