@@ -15,6 +15,7 @@ from gradsim.analysis._paired import paired_difference
 from gradsim.analysis._phase_diagram import phase_diagram
 from gradsim.analysis._predictability import predictability
 from gradsim.analysis._quantile import quantile
+from gradsim.analysis._report import report
 from gradsim.analysis._shares import exploded_share, vanished_share
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "phase_diagram",
     "predictability",
     "quantile",
+    "report",
     "vanished_share",
 ]

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from gradsim._validate import real
+from gradsim.analysis._against_theory import compare
 from gradsim.analysis._growth import growth_rate
 from gradsim.analysis._labels import labelled, with_history
 
@@ -117,7 +118,7 @@ def phase_diagram(
             f"ds must be varied over {list(GRID)}, got none of {missing}; vary both in simulate"
         )
     theory = predict(ds, x_norm)
-    values = _compare(found, theory)
+    values = compare(found, theory)
     made = found[["growth_typical", "growth_rms", "low", "high", "zero_share"]]
     template = found.growth_typical
     for name, (long_name, formula) in _PREDICTED.items():
@@ -150,30 +151,6 @@ def phase_diagram(
     call = f"phase_diagram({window=}, {tolerance=}, {critical=}, {level=}, {resamples=}, {x_norm=})"
     limits = {"tolerance": float(tolerance), "critical": critical}
     return with_history(made, ds, call).assign_attrs(limits)
-
-
-def _compare(found: xr.Dataset, theory: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Predictions over the window of each condition, and the differences."""
-    dim = next(name for name in ("layer", "step") if name in theory.dims)
-    span = found.window_last - found.window_first
-    ends = [
-        found[name].where(span > 0, 1).astype(np.int64) for name in ("window_first", "window_last")
-    ]
-
-    def over_window(name: str) -> xr.DataArray:
-        first, last = (theory[name].sel({dim: end}).drop_vars(dim) for end in ends)
-        return ((first - last) / span).where(span > 0)
-
-    rms, typical = over_window("log10_delta_rms"), over_window("log10_delta_mean")
-    misfit, correction = (found.growth_typical - rms) * span, (typical - rms) * span
-    return {
-        "predicted_rms": rms,
-        "predicted_typical": typical,
-        "predicted_limit": theory.growth_rms,
-        "misfit": misfit,
-        "finite_width_correction": correction,
-        "remainder": misfit - correction.fillna(0.0),
-    }
 
 
 def _place(sides: list[xr.DataArray], limit: float) -> np.ndarray:

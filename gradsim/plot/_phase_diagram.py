@@ -127,10 +127,12 @@ def _draw_words(
 
 
 def _draw_edge(ax: Axes, growth: xr.DataArray) -> None:
-    """Line of zero predicted growth, between the points of the grid."""
-    values = np.where(np.isneginf(growth.values), np.nan, growth.values)
-    known = values[np.isfinite(values)]
-    if min(growth.shape) > 1 and known.size and known.min() < 0 < known.max():
-        ax.contour(
-            growth.sigma_w, growth.sigma_b, values, levels=[0.0], colors="black", linewidths=1.5
-        )
+    """Draw where the predicted growth turns positive along sigma_w, between points of the grid."""
+    at, points = growth.sigma_w.values, []
+    for sigma_b, row in zip(growth.sigma_b.values, growth.values):
+        known = np.isfinite(row)
+        x, y = at[known], row[known]
+        for k in np.flatnonzero((y[:-1] < 0) & (y[1:] >= 0))[:1]:
+            points.append((x[k] - y[k] * (x[k + 1] - x[k]) / (y[k + 1] - y[k]), sigma_b))
+    if points:
+        ax.plot(*zip(*points), color="black", marker="." if len(points) == 1 else None)
