@@ -70,6 +70,19 @@ def state_sizes(view):
     return {"state_size": [mean_log(state) for state in view.activations]}
 
 
+@gs.measurement(
+    "total",
+    {"total_size": {"long_name": "log10 norm of all weight gradients", "dims": ()},
+     "bias_size": {"long_name": "log10 norm of all bias gradients", "dims": ()}},
+)  # fmt: skip
+def total(view):
+    weights, biases, drives = view.gradients
+    squares = [
+        sum(10 ** (2 * g.log10_norm()) for g in kind) for kind in ([*weights, *drives], biases)
+    ]
+    return dict(zip(("total_size", "bias_size"), 0.5 * np.log10(squares)))
+
+
 @gs.measurement("weight_sizes", {"weight_size": "log10 norm of W"})
 def weight_sizes(view):
     """Norms of the weights, of every step where they are shared."""
@@ -159,6 +172,25 @@ def test_measurement__of_states_and_parameters():
     assert config["measure"]["moments_of_delta"] == {"root": False}
     root = run(model, measure="moments_of_delta").delta_moment
     np.testing.assert_allclose(ds.delta_moment, root**root.order, rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch", ["mean", "each"])
+def test_view__gradients_are_those_of_all_steps(batch):
+    model = gs.RNN(steps=5, width=6, sigma_u=0.5, loss_at="all", cell="gru")
+    ds = run(model, inputs=3, batch=batch, measure=["total", "gradient"])
+    np.testing.assert_allclose(ds.total_size, ds.log10_total_weight_grad_norm, atol=1e-10)
+    if batch == "mean":
+        g = gs.backward(gs.network(model, 2, inputs=3)).biases
+        assert ds.bias_size[2].item() == pytest.approx(g[0].log10_norm(), abs=1e-10)
+
+
+def test_measurement__over_examples_has_one_result_of_all():
+    options = {"inputs": 3, "measure": ["moments_of_delta", "state_sizes"]}
+    model = gs.RNN(steps=3, width=5, sigma_u=0.5)
+    each, mean = (run(model, batch=batch, **options) for batch in ("each", "mean"))
+    assert each.state_size.dims == ("seed", "example", "state_step")
+    assert np.array_equal(each.delta_moment, mean.delta_moment)
+    np.testing.assert_allclose(each.state_size.mean("example"), mean.state_size, atol=1e-12)
 
 
 def test_measurement__leaves_out_networks_that_left_the_range():
