@@ -1,5 +1,6 @@
 """Measurements that users write: right on every model, and combined with everything else."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -251,9 +252,7 @@ def test_measurement__that_raises_says_where(forgetful):
     assert "measurement 'wrong' of seed 7" in caught.value.__notes__[0]
 
 
-def test_file__carries_the_text_of_what_users_wrote_and_loads_without_it(tmp_path):
-    path = tmp_path / "own.nc"
-    code = """
+SCRIPT = """
 import gradsim as gs
 
 gs.activation("inner_phi", lambda t, z: t.tanh(2 * z))
@@ -266,23 +265,34 @@ def own_init(draw, n_out, n_in, model):
 @gs.measurement("own_measurement", {"own_variable": "text"})
 def own_measurement(view):
     return {"own_variable": [delta.log10_norm() for delta in view.deltas]}
+
+def simulated():
+    model = gs.MLP(depth=3, width=4, activation="own_phi", init="own_init")
+    return gs.simulate(model, 2, measure="own_measurement", progress=False)
 """
-    script = tmp_path / "own.py"
-    made = "ds = gs.simulate(gs.MLP(depth=3, width=4, activation='own_phi', init='own_init'), 2, "
-    made += f"measure='own_measurement', progress=False)\ngs.save(ds, {str(path)!r})\n"
-    script.write_text(code + made)
-    subprocess.run([sys.executable, script], check=True)
-    ds = gs.load(path)
-    assert ds.own_variable.notnull().all()
-    config = json.loads(ds.attrs["gradsim_config"])
-    assert "own_phi" not in gs.activations
-    assert "own_measurement" not in gs.measurements
-    texts = [config[kind][name] for kind, name in (
-        ("activations", "own_phi"), ("initializers", "own_init"),
-        ("measurements", "own_measurement"),
-    )]  # fmt: skip
-    again = tmp_path / "again.py"  # the texts alone are enough to run the call again
-    call = made.split("gs.save")[0]
-    check = f"import xarray as xr\nxr.testing.assert_equal(ds, gs.load({str(path)!r}))\n"
-    again.write_text("\n".join(["import gradsim as gs", *texts, call, check]))
-    subprocess.run([sys.executable, again], check=True)
+AGAIN = """
+import json, sys
+import gradsim as gs, xarray as xr
+
+ds = gs.load(sys.argv[1])
+assert ds.own_variable.notnull().all()
+assert "own_phi" not in gs.activations and "own_measurement" not in gs.measurements
+config = json.loads(ds.attrs["gradsim_config"])
+for kind, name in (
+    ("activations", "own_phi"), ("initializers", "own_init"), ("measurements", "own_measurement")
+):
+    exec(config[kind][name])
+model = gs.MLP(depth=3, width=4, activation="own_phi", init="own_init")
+again = gs.simulate(model, 2, measure="own_measurement", progress=False)
+xr.testing.assert_equal(ds, again)
+"""
+
+
+def test_file__carries_what_users_wrote_and_loads_without_it(forgetful, monkeypatch, tmp_path):
+    for registry in (gs.activations, gs.initializers):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    (tmp_path / "own_script.py").write_text(SCRIPT)
+    monkeypatch.syspath_prepend(tmp_path)
+    gs.save(importlib.import_module("own_script").simulated(), tmp_path / "own.nc")
+    monkeypatch.delitem(sys.modules, "own_script")
+    subprocess.run([sys.executable, "-c", AGAIN, tmp_path / "own.nc"], check=True)
