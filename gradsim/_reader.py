@@ -143,20 +143,38 @@ class Reader:
         """Gradients of the shared W, b and U: sums over all steps at once."""
         weights, biases, drives = [], [], []
         for q, m in self._maps(1):
-            d = self._steps([self._delta(q, step) for step in self.layers])
+            d = self._deltas(q)
             if m.weights:
-                a = self._steps([self._values(q, step) for step in self.layers])
-                weights.append(outer_sum(*d, *a))
+                weights.append(outer_sum(*d, *self._steps(q)))
             if m.bias:
                 biases.append(row_sum(*d))
             if m.inputs and self._features:
-                x = self._steps([self._x(step) for step in self.layers])
-                drives.append(outer_sum(*d, *x))
+                drives.append(outer_sum(*d, *self._drives()))
         return self._shares(weights, biases, drives)
 
-    @staticmethod
-    def _steps(pairs: list[Rows]) -> Rows:
-        """Rows (step * B + b, unit) of all steps, and their exponents."""
+    def _deltas(self, q: int) -> Rows:
+        """Deltas (step * B + b, unit) of an affine map at all steps, and their exponents."""
+        first, count = (q * self._heads + self._head) * self._kept, len(self.layers)
+        rows = self._arrays["kept"][first * self._all : (first + count) * self._all]
+        return self._of_examples(rows[:, : self._units(1)], self._arrays["kept_e"][first:][:count])
+
+    def _drives(self) -> Rows:
+        """Inputs (step * B + b, feature) of all steps, and their exponents."""
+        count = len(self.layers)
+        return self._of_examples(
+            self._arrays["x"][: count * self._all], self._arrays["x_e"][:count]
+        )
+
+    def _of_examples(self, rows: np.ndarray, exponents: np.ndarray) -> Rows:
+        """What belongs to the examples here, of rows (step * B + b, unit)."""
+        if self._count == self._all:
+            return rows, exponents.ravel()
+        cut = rows.reshape(len(exponents), self._all, -1)[:, self._chosen]
+        return cut.reshape(-1, rows.shape[1]), exponents[:, self._chosen].ravel()
+
+    def _steps(self, q: int) -> Rows:
+        """Input (step * B + b, unit) of an affine map at all steps, and its exponents."""
+        pairs = [self._values(q, step) for step in self.layers]
         return np.concatenate([rows for rows, _ in pairs]), np.concatenate([e for _, e in pairs])
 
     def _shares(self, *kinds: list[Scaled]) -> Kinds:

@@ -13,7 +13,11 @@ from gradsim._registry import brief, source_text
 from gradsim.measurements import measurements
 from gradsim.models import MLP, RNN
 
-_ALONG = {"layer": LAYERED, "state_step": STATES}  # dims that a user names; none is NETWORK
+_ALONG = {
+    "layer": LAYERED,
+    "step": LAYERED,
+    "state_step": STATES,
+}  # dims that a user names; none is NETWORK
 _TEXTS = ("long_name", "formula", "dims")
 _KINDS = (bool, int, float, str, tuple)  # of parameters
 
@@ -37,9 +41,9 @@ def measurement(
         Name to use in ``measure``.
     variables
         Maps the name of each variable to its long_name, or to a dict with "long_name" and, as
-        wanted, "formula" and "dims": a tuple that starts with "layer" (the default; steps of an
-        RNN) or "state_step" (0..T of an RNN) or neither (one number a network), and goes on with
-        names of ``coords``.
+        wanted, "formula" and "dims": a tuple that starts with "layer" (the default; it stands for
+        the steps of an RNN too) or "state_step" (0..T of an RNN) or neither (one number a network),
+        and goes on with names of ``coords``.
     coords
         Values along further dimensions, by name.
     examples
@@ -139,7 +143,8 @@ def _variables(where: str, variables: Mapping[str, Any], along: Any) -> tuple[Va
                 f"{where}: {name!r} must have a long_name and may have of {list(_TEXTS)}, got "
                 f"{brief(dict(texts))}"
             )
-        dims = tuple(texts.get("dims", ("layer",)))
+        dims = texts.get("dims", ("layer",))
+        dims = (dims,) if isinstance(dims, str) else tuple(dims)
         own = _ALONG.get(dims[0] if dims else "", NETWORK)
         extra = dims if own == NETWORK else dims[1:]
         unknown = [dim for dim in extra if dim not in along]

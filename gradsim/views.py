@@ -73,6 +73,14 @@ class View:
         return [one for part in parts for one in part]
 
     @cached_property
+    def gradients(self) -> tuple[list[Scaled], list[Scaled], list[Scaled]]:
+        """dC/dW, dC/db and dC/dU in layer order, of a tied RNN one each, summed over its steps.
+
+        As :func:`gradsim.backward` has them: of the mean over the examples here.
+        """
+        return self._reader.parameters()
+
+    @cached_property
     def input_gradient(self) -> Scaled:
         """dC/dx (example, feature), of an RNN dC/dh_0, over the number of examples here."""
         return self._reader.far()

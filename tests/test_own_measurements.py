@@ -1,5 +1,6 @@
 """Measurements that users write: right on every model, and combined with everything else."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -68,6 +69,19 @@ def moments_of_delta(view, *, root=True):
 @gs.measurement("state_sizes", {"state_size": {"long_name": "log10 norm of h"} | STATES})
 def state_sizes(view):
     return {"state_size": [mean_log(state) for state in view.activations]}
+
+
+@gs.measurement(
+    "total",
+    {"total_size": {"long_name": "log10 norm of all weight gradients", "dims": ()},
+     "bias_size": {"long_name": "log10 norm of all bias gradients", "dims": ()}},
+)  # fmt: skip
+def total(view):
+    weights, biases, drives = view.gradients
+    squares = [
+        sum(10 ** (2 * g.log10_norm()) for g in kind) for kind in ([*weights, *drives], biases)
+    ]
+    return dict(zip(("total_size", "bias_size"), 0.5 * np.log10(squares)))
 
 
 @gs.measurement("weight_sizes", {"weight_size": "log10 norm of W"})
@@ -161,6 +175,25 @@ def test_measurement__of_states_and_parameters():
     np.testing.assert_allclose(ds.delta_moment, root**root.order, rtol=1e-12)
 
 
+@pytest.mark.parametrize("batch", ["mean", "each"])
+def test_view__gradients_are_those_of_all_steps(batch):
+    model = gs.RNN(steps=5, width=6, sigma_u=0.5, loss_at="all", cell="gru")
+    ds = run(model, inputs=3, batch=batch, measure=["total", "gradient"])
+    np.testing.assert_allclose(ds.total_size, ds.log10_total_weight_grad_norm, atol=1e-10)
+    if batch == "mean":
+        g = gs.backward(gs.network(model, 2, inputs=3)).biases
+        assert ds.bias_size[2].item() == pytest.approx(g[0].log10_norm(), abs=1e-10)
+
+
+def test_measurement__over_examples_has_one_result_of_all():
+    options = {"inputs": 3, "measure": ["moments_of_delta", "state_sizes"]}
+    model = gs.RNN(steps=3, width=5, sigma_u=0.5)
+    each, mean = (run(model, batch=batch, **options) for batch in ("each", "mean"))
+    assert each.state_size.dims == ("seed", "example", "state_step")
+    assert np.array_equal(each.delta_moment, mean.delta_moment)
+    np.testing.assert_allclose(each.state_size.mean("example"), mean.state_size, atol=1e-12)
+
+
 def test_measurement__leaves_out_networks_that_left_the_range():
     model = gs.MLP(depth=30, width=4, activation="softplus", sigma_w=1e30)
     ds = run(model, measure=["recomputed", "gradient"])
@@ -219,9 +252,7 @@ def test_measurement__that_raises_says_where(forgetful):
     assert "measurement 'wrong' of seed 7" in caught.value.__notes__[0]
 
 
-def test_file__carries_the_text_of_what_users_wrote_and_loads_without_it(tmp_path):
-    path = tmp_path / "own.nc"
-    code = """
+SCRIPT = """
 import gradsim as gs
 
 gs.activation("inner_phi", lambda t, z: t.tanh(2 * z))
@@ -234,23 +265,34 @@ def own_init(draw, n_out, n_in, model):
 @gs.measurement("own_measurement", {"own_variable": "text"})
 def own_measurement(view):
     return {"own_variable": [delta.log10_norm() for delta in view.deltas]}
+
+def simulated():
+    model = gs.MLP(depth=3, width=4, activation="own_phi", init="own_init")
+    return gs.simulate(model, 2, measure="own_measurement", progress=False)
 """
-    script = tmp_path / "own.py"
-    made = "ds = gs.simulate(gs.MLP(depth=3, width=4, activation='own_phi', init='own_init'), 2, "
-    made += f"measure='own_measurement', progress=False)\ngs.save(ds, {str(path)!r})\n"
-    script.write_text(code + made)
-    subprocess.run([sys.executable, script], check=True)
-    ds = gs.load(path)
-    assert ds.own_variable.notnull().all()
-    config = json.loads(ds.attrs["gradsim_config"])
-    assert "own_phi" not in gs.activations
-    assert "own_measurement" not in gs.measurements
-    texts = [config[kind][name] for kind, name in (
-        ("activations", "own_phi"), ("initializers", "own_init"),
-        ("measurements", "own_measurement"),
-    )]  # fmt: skip
-    again = tmp_path / "again.py"  # the texts alone are enough to run the call again
-    call = made.split("gs.save")[0]
-    check = f"import xarray as xr\nxr.testing.assert_equal(ds, gs.load({str(path)!r}))\n"
-    again.write_text("\n".join(["import gradsim as gs", *texts, call, check]))
-    subprocess.run([sys.executable, again], check=True)
+AGAIN = """
+import json, sys
+import gradsim as gs, xarray as xr
+
+ds = gs.load(sys.argv[1])
+assert ds.own_variable.notnull().all()
+assert "own_phi" not in gs.activations and "own_measurement" not in gs.measurements
+config = json.loads(ds.attrs["gradsim_config"])
+for kind, name in (
+    ("activations", "own_phi"), ("initializers", "own_init"), ("measurements", "own_measurement")
+):
+    exec(config[kind][name])
+model = gs.MLP(depth=3, width=4, activation="own_phi", init="own_init")
+again = gs.simulate(model, 2, measure="own_measurement", progress=False)
+xr.testing.assert_equal(ds, again)
+"""
+
+
+def test_file__carries_what_users_wrote_and_loads_without_it(forgetful, monkeypatch, tmp_path):
+    for registry in (gs.activations, gs.initializers):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    (tmp_path / "own_script.py").write_text(SCRIPT)
+    monkeypatch.syspath_prepend(tmp_path)
+    gs.save(importlib.import_module("own_script").simulated(), tmp_path / "own.nc")
+    monkeypatch.delitem(sys.modules, "own_script")
+    subprocess.run([sys.executable, "-c", AGAIN, tmp_path / "own.nc"], check=True)

@@ -10,7 +10,7 @@ import xarray as xr
 from gradsim._registry import brief
 from gradsim._validate import choice
 from gradsim.plot._condition import known, model_of, one_condition
-from gradsim.plot._profile import new_axes
+from gradsim.plot._profile import legend_of, new_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,7 @@ def histogram(
     present = counts[dim].values[counts.notnull().any([d for d in counts.dims if d != dim]).values]
     chosen = _layers(present, layers, dim)
     reason, model, q = _condition(ds, of, dim)
-    ax = new_axes(0) if ax is None else ax
+    ax = new_axes(1) if ax is None else ax
     import matplotlib
 
     colors = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, len(chosen)))
@@ -90,7 +90,7 @@ def histogram(
     ax.set_ylim(bottom=0)
     if not ax.get_title(loc="left"):
         ax.set_title(f"all of {ds.sizes['seed']} networks", loc="left", fontsize="small")
-    ax.legend(fontsize="small")
+    legend_of(ax)
     return ax
 
 

@@ -11,7 +11,7 @@ from gradsim.analysis import layered
 from gradsim.analysis import onset as passages
 from gradsim.analysis._onset import threshold_of
 from gradsim.plot._condition import known
-from gradsim.plot._profile import OKABE_ITO, _colors, _condition, new_axes
+from gradsim.plot._profile import OKABE_ITO, _colors, _condition, legend_of, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def onset(
     indices = [dict(zip(varied, i)) for i in np.ndindex(*(norms.sizes[n] for n in varied))]
     few = len(indices) <= len(OKABE_ITO)
     colors = OKABE_ITO[: len(indices)] if few else _colors(len(indices), True)
-    ax = new_axes(0) if ax is None else ax
+    ax = new_axes(1) if ax is None else ax
     for index, color in zip(indices, colors):
         here = norms.isel(index)
         depth, share = _shares(here, dim, threshold, above is None)
@@ -84,7 +84,7 @@ def onset(
     ax.set_ylim(-0.02, 1.02)
     if not ax.get_title(loc="left"):
         ax.set_title(f"norm of delta, {ds.sizes['seed']} networks", loc="left", fontsize="small")
-    ax.legend(fontsize="small")
+    legend_of(ax)
     return ax
 
 

@@ -119,6 +119,11 @@ SUSSILLO = {  # g linear exact and paper, g relu exact and paper
     200: "1.00250730 1.00250313 1.42315381 1.42282803",
     1000: "1.00050029 1.00050013 1.41598533 1.41591572",
 }
+FITS = {  # E ln z exact and the paper's fit, Var ln z
+    10: "-1.00060819 -1.00893665 0.866734", 20: "-0.83033391 -0.82951082 0.311758",
+    50: "-0.74488596 -0.74356735 0.108168", 100: "-0.71856807 -0.71773734 0.051940",
+    200: "-0.70575080 -0.70529293 0.025473", 1000: "-0.69565128 -0.69555295 0.005019",
+}  # fmt: skip
 NOISE = {  # sw2: correlation of delta at layer 1 of L = 10, 20, 50
     1.0: "0.8378 0.8207 0.8196", 1.7609546: "0.3296 0.1338 0.02736", 2.0: "0.2298 0.05869 0.00238",
     2.5: "0.1112 0.01135 1.83e-5", 3.0: "0.05735 0.002633 3.1e-7", 4.0: "0.01841 2.26e-4 4.5e-10",
@@ -252,6 +257,10 @@ GROUPS = [
             lambda n=n: [theory.random_walk_gain(phi, n, published=paper)
                          for phi in ("identity", "relu") for paper in (False, True)], EXACT)
       for n, printed in SUSSILLO.items()),
+    *(group(f"Sussillo and Abbott 2014, relu, N = {n}", "E_ln_z paper Var_ln_z", printed,
+            lambda n=n: [layer(n)[0] - math.log(2), -2 * math.log(
+                theory.random_walk_gain("relu", n, published=True)), layer(n)[1]], EXACT)
+      for n, printed in FITS.items()),
     *(group(f"tanh, sb2 = 0.05, sw2 = {sw2:g}: rho_1", "L=10 20 50", printed,
             lambda sw2=sw2: correlations(sw2))
       for sw2, printed in NOISE.items()),

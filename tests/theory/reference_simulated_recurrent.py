@@ -132,10 +132,31 @@ def back(cell, kind, steps, **chosen):
     return mean_of(gated(cell)[kind].sel(state_step=100 - steps, **chosen).values)
 
 
+@cache
 def shared_exponent(n):
     model = gs.RNN(steps=500, width=n, sigma_w=3.0)
     ds = gs.simulate(model, 3000 // n, measure=SHARED, **QUIET)
     return mean_of(ds.lyapunov_exponent.isel(index=0).values)
+
+
+@cache
+def lags():
+    """Log10 norms (sigma_w, network, step) of the contributions of the steps to dC/dW."""
+    model = gs.RNN(steps=100, width=50, input_width=10, loss="linear", initial_state="zeros")
+    vary = {"sigma_w": [1.0, 1.5], "sigma_u": [0.5, 1.0]}
+    return gs.simulate(model, 400, vary=vary, inputs=1, **QUIET).log10_recurrent_grad_norm
+
+
+def ratio(lag, sigma_w, sigma_u):
+    here = lags().sel(sigma_w=sigma_w, sigma_u=sigma_u)
+    return mean_of((here.sel(step=101 - lag) - here.sel(step=100)).values)
+
+
+@cache
+def alignment():
+    """Squared cosine (network, step) of the states with the leading eigenvector."""
+    model = gs.RNN(steps=100, width=10, activation="identity", init="symmetric")
+    return gs.simulate(model, 1000, measure="spectrum", **QUIET).top_alignment
 
 
 @cache
@@ -192,6 +213,16 @@ ROWS = [
         lambda: theory.antisymmetric(0.1, width=100).rms.item(), euler_growth),
     Row("Chen et al. 2018, minimalRNN (1, 1, 1, 0): chi_1", "0.364545",
         lambda: theory.minimal_rnn(1.0).chi_1.item(), lambda: extrapolated(minimal_growth), 2e-3),
+    *(Row(f"symmetric, N = 10: alignment after {t} steps", printed, None,
+          lambda t=t: mean_of(alignment().sel(state_step=t).values), error=error)
+      for t, printed, error in ((1, "0.265", 0.006), (10, "0.769", 0.007), (100, "0.974", 0.003))),
+    *(Row(f"tanh RNN, g = {g}, s = {s}: log10 of lag {lag - 1} to lag 0", printed, None,
+          lambda lag=lag, g=g, s=s: ratio(lag, g, s), error=error)
+      for g, s, lag, printed, error in (
+          (1.0, 0.5, 10, "-1.109", 0.020), (1.0, 0.5, 20, "-2.326", 0.031),
+          (1.0, 0.5, 50, "-5.917", 0.065))),
+    Row("tanh RNN, one shared matrix, N = 100, g = 3: lambda_1", "0.28433", None,
+        lambda: shared_exponent(100), error=0.00134),
     Row("LSTM, b_f = 0, dh_T / dc: log10, 50 steps", "-10.858", None,
         lambda: back("lstm", "c", 50, forget_bias=0.0), error=0.032),
     Row("LSTM, b_f = 1, dh_T / dh: log10, 10 steps", "-1.749", None,
