@@ -33,11 +33,19 @@ def text(facts: Facts) -> str:
 
 
 def _plain(value: Any) -> str:
+    """One line; what is None is not worth a word, and a part with parts of its own is name(...)."""
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_plain(part)}" for name, part in value.items()) or "-"
+        held = {name: part for name, part in value.items() if part is not None}
+        return ", ".join(map(_named, held, held.values()))
     if isinstance(value, list):
         return ", ".join(map(_plain, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _named(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{name}({_plain(value)})" if value else name
+    return f"{name}=[{_plain(value)}]" if isinstance(value, list) else f"{name}={_plain(value)}"
 
 
 def _call(asked: argparse.Namespace) -> Facts:
