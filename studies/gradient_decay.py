@@ -169,7 +169,7 @@ STUDY = Study(
     "networks at the same gain neither is so.",
     parts=tuple(part for name in NETS for part in _parts(name)),
     networks=150,
-    quick=10,
+    quick=6,
     measure=measure,
     estimate=estimate,
     figure=figure,

@@ -123,7 +123,7 @@ STUDY = Study(
         for quantity in QUANTITIES
     ),
     networks=200,
-    quick=10,
+    quick=6,
     measure=measure,
     estimate=estimate,
     figure=figure,
