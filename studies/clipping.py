@@ -106,6 +106,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 def figure(ds: xr.Dataset) -> Any:
     """Draw the cost along training, and the ratio across lags after against before clipping."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     fig = Figure(figsize=(13, 4.4), layout="constrained")
     left, middle, right = fig.subplots(1, 3)
@@ -134,6 +135,7 @@ def figure(ds: xr.Dataset) -> Any:
     right.set_ylabel("the same after clipping")
     right.legend(frameon=False, loc="upper left")
     for axis in (right.xaxis, right.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
         axis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
     return fig
 

@@ -15,13 +15,12 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Row, Study, bootstrap
+from gradsim.studies.remedies import DEFAULT, MARGIN, PLAIN, best_gain, kept, parts
 
 STEPS, WIDTH, INPUTS = 100, 50, 10
 NEAR, FAR = 10, 90  # states between which growth is taken, 80 steps
-DEFAULT, PLAIN = 1.0, "plain tanh"
 GAINS = (0.5, DEFAULT, 1.5, 2.0, 2.25, 2.5, 3.0, 4.0)  # factors on the recurrent matrix
-MARGIN = 0.02  # decades a step: a factor 40 over the 80 steps
 LEAK, DELAY, LONGEST = 0.1, 10, 100.0
 SPREAD = (INPUTS / WIDTH / 3) ** 0.5  # of what the inputs add to a unit
 BASE = gs.RNN(STEPS, WIDTH, input_width=INPUTS, init="pytorch_rnn", sigma_u=1.0, loss="linear",
@@ -67,17 +66,6 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     cost = xr.DataArray(weights, dims="remedy") / weights[0]
     cost.attrs = {"long_name": "weights over those of the plain network", "units": "1"}
     return xr.Dataset({"growth": growth, "profile": profile, "cost": cost})
-
-
-def best_gain(ds: xr.Dataset) -> float:
-    """Gain of the grid at which the plain network's typical gradient changes least."""
-    return abs(ds.growth.sel(remedy=PLAIN).mean("seed")).idxmin("gain").item()
-
-
-def kept(pair: np.ndarray) -> float:
-    """How much nearer to no growth the second column (seed, 2) is than the first."""
-    plain, remedy = abs(pair.mean(axis=0))
-    return float(plain - remedy)
 
 
 def estimate(ds: xr.Dataset) -> list[Row]:
@@ -127,14 +115,6 @@ def figure(ds: xr.Dataset) -> Any:
     return fig
 
 
-def _parts() -> tuple[Part, ...]:
-    default = [Part(f"{n}: keeps more than the plain default", MARGIN, holds=REMEDIES[n][1])
-               for n in NAMES]  # fmt: skip
-    best = [Part(f"{n}: as much as the plain best gain", -MARGIN, holds=REMEDIES[n][2])
-            for n in NAMES]  # fmt: skip
-    return (*default, *best)
-
-
 STUDY = Study(
     name="remedies_recurrent",
     claim="relu, orthogonal matrices, leaky units, skips through time, LSTM and GRU cure vanishing "
@@ -150,7 +130,7 @@ STUDY = Study(
     condition="At their defaults LSTM (forget bias 0) and GRU vanish nearly as the plain network, "
     "an LSTM of bias 1 less; relu vanishes faster. Only memory made long by design (chrono, a skip "
     "of strength 1) does what the plain network does at its best gain; a leak of 1/10 nearly does.",
-    parts=_parts(),
+    parts=parts(REMEDIES),
     networks=300,
     quick=15,
     measure=measure,
