@@ -183,6 +183,7 @@ def figure(ds: xr.Dataset) -> Any:
             product, color="black", linewidth=1, label="theory: product of two Gaussian numbers"
         )
         ax.set_title(title, loc="left")
+        ax.set_xlim(0, 1.05 * max(left.max(), ax.get_xlim()[1] / 1.05))
         ax.set_xlabel("variance of log10 |dC/dw| (decades²)")
     ax.set_yticks(places, RUNS)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
@@ -214,7 +215,7 @@ STUDY = Study(
         ),
     ),
     networks=100,
-    quick=8,
+    quick=6,
     measure=measure,
     estimate=estimate,
     figure=figure,

@@ -116,8 +116,8 @@ def figure(ds: xr.Dataset) -> Any:
     low = ds["mean"].sel(dimension=50, time=100).isel(matrices=1).std("seed", ddof=1).item()
     for end, power in ((2 * top, 1), (low / 2, 0.5)):
         between.plot(t, end * (t / 100) ** power, "k:", label="_")
-        between.annotate(f"theory: power {power:g}", (t[0], end * (t[0] / 100) ** power), (0, 4),
-                         fontsize="small", textcoords="offset points")  # fmt: skip
+        between.annotate(f"theory: power {power:g}", (t[1], end), (0, -14 if power < 1 else 6),
+                         fontsize="small", ha="right", textcoords="offset points")  # fmt: skip
     within.set(xscale="log", xlabel="number of steps T", ylim=(0, 0.8),
                ylabel="sd of log10 |dx_T,i / dx_0,j| over i, j (decades)")  # fmt: skip
     between.set(yscale="log", xlabel="number of steps T",
@@ -139,8 +139,8 @@ STUDY = Study(
     "where the leading one is real. Between networks T times the sd of log10 of the spectral "
     "radius: power 1; products of fresh matrices: power 1/2.",
     condition="The spread is there, within networks and between them. From T = 10 to 100 the "
-    "latter grows faster than T for one matrix, whose leading eigenvector has yet to take over, and "
-    "slower than T for fresh ones.",
+    "latter grows faster than T for one matrix, whose leading eigenvector has yet to take over, "
+    "and slower than T for fresh ones.",
     parts=(
         *(
             Part(f"dimension {n}, T = {t}: sd {what} networks is a factor 2 or more", FACTOR)
