@@ -19,6 +19,7 @@ from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled
 
 WIDTHS, RATIOS, POWERS = (10, 30, 100), (0.1, 0.5, 1.0), (0.5, 1.0, 2.0, 4.0)
 CONSTANT = 5.0  # Var ln norm(delta)^2 = CONSTANT * layers / width
+MOMENTS = (1.0, 4.0)  # below and above the mean square, whose exponent is 0
 LAW, NORMAL = (0.75, 1.25), (-0.3, 0.3)  # variance over its limit; skewness
 FACTOR, MOST = 2.0, 0.9  # a network tells the rms if within FACTOR of it; MOST networks must
 
@@ -90,6 +91,10 @@ def estimate(ds: xr.Dataset) -> list[Row]:
         )
         theory = 0.5 * (math.erf(ends[1]) - math.erf(ends[0]))  # normal, with the exact moments
         rows.append(bootstrap(near_share, ds.log_square.sel(width=100, ratio=ratio), theory))
+    logs = ds.log_square.sel(width=100, ratio=1.0)
+    for q in MOMENTS:
+        exact = exponent(100, q)
+        rows.append(bootstrap(lambda x, q=q, e=exact: sample_exponent(x, 100, q) / e, logs, 1.0))
     return rows
 
 
@@ -142,13 +147,15 @@ STUDY = Study(
     claim="At initialisation the gradient's size is what mean field says; one network shows it, "
     "and what differs between networks is log-normal with variance 5 depth / width.",
     statistic="variance of ln norm(delta)^2 over 5 layers / width; its skewness; share of networks "
-    "whose norm(delta) is within a factor 2 of the rms over networks",
+    "whose norm(delta) is within a factor 2 of the rms over networks; generalised exponent ln "
+    "E norm^q / q of the sample over the exact one",
     population="relu MLP at He's gain sqrt(2), no biases, linear cost, widths 10, 30, 100, layers "
     "over width 0.1, 0.5 and 1, inputs N(0, 1)",
     theory="exact: a sum over layers of ln chi^2 with binomially many degrees of freedom; its "
     "variance is 5 layers / width to leading order in 1 / width (Hanin and Nica 2020).",
     condition="The variance is 5 layers / width from width 30 on and larger at width 10; one "
-    "network tells the rms to a factor 2 only while layers / width is about 0.1 or less.",
+    "network tells the rms to a factor 2 only while layers / width is about 0.1 or less. Nor do "
+    "thousands tell the fourth moment at layers / width 1: networks rarer than those carry it.",
     parts=(
         *(
             Part(f"width {n}, layers / width {r:g}: variance of the limit", *LAW, n > 10)
@@ -158,6 +165,10 @@ STUDY = Study(
         *(
             Part(f"width 100, layers / width {r:g}: one network tells", MOST, 1.0, r < 0.5)
             for r in RATIOS
+        ),
+        *(
+            Part(f"width 100, layers / width 1: E norm^{q:g} from the sample", *LAW, q < 2)
+            for q in MOMENTS
         ),
     ),
     networks=4000,

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies import every_direction, order_chaos, which_gain
+from gradsim.studies import every_direction, order_chaos, shared_weights, which_gain
 from gradsim.studies._training import train_on_digits
 
 
@@ -67,3 +67,18 @@ def test_train_on_digits__first_step_takes_the_share_of_the_loss():
     taken = 1 - 10 ** (ds.log10_final_loss - start)
     xr.testing.assert_allclose(taken.isel(seed=0, drop=True), taken.share, rtol=0.02)
     assert not math.isnan(ds.rate[0])
+
+
+def test_crossover__of_shared_scalars_is_where_their_window_is_too_narrow():
+    """Ln |w| uniform: 90 % of T ln |w| lie within the window up to T = window / (0.9 width)."""
+    times = np.array(shared_weights.TIMES)
+    slope = np.linspace(0, 0.5, 2001)[:, None]  # decades a step
+    exact = shared_weights.WINDOW / (shared_weights.MOST * 0.5)
+    assert shared_weights.crossover(slope * times) == pytest.approx(exact, rel=0.15)  # interpolated
+    assert shared_weights.crossover(0.01 * slope * times) == math.inf
+
+
+def test_shares__of_networks_at_the_two_gains():
+    logs = np.array([-10.0, -11.0, -9.0, -10.0])
+    assert shared_weights.kept_share(logs) == 0
+    assert shared_weights.typical_share(logs) == 1
