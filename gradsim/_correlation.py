@@ -45,7 +45,8 @@ class Correlation(Reduction):
         super().__init__(spec, group)
         self._count = self._number(spec, group.examples)
         self._examples = group.examples
-        self._units = len(group.table.matrices) * group.widest
+        self._units = max(len(group.table.matrices) * group.widest, group.n_in)
+        self._recurrent = group.recurrent
 
     @staticmethod
     def _number(spec: Spec, examples: int) -> int:
@@ -93,17 +94,19 @@ class Correlation(Reduction):
         """Values (seed, head[, layer], pair) of one variable."""
         table = results.reshape(len(_PLACES), -1, self.heads, self._count, self.layers)
         values = np.moveaxis(table[_PLACES[name]], -1, -2)
-        return values[:, :, 0] if "input_gradient" in name else values
+        return values[:, :, 0] if "input_gradient" in name and not self._recurrent else values
 
 
-_WHAT = {
-    "signal_correlation": ("the pre-activations", "z", {}),
-    "delta_correlation": ("delta, each of its example's own cost", "delta", {}),
-    "input_gradient_correlation": (
-        "the input gradients, each of its example's own cost", "dC/dx",
-        {"dims": NETWORK, "models": ("MLP",)},
+_INPUTS = "the input gradients, each of its example's own cost"
+_WHAT = [
+    ("signal_correlation", "the pre-activations", "z", {}),
+    ("delta_correlation", "delta, each of its example's own cost", "delta", {}),
+    ("input_gradient_correlation", _INPUTS, "dC/dx", {"dims": NETWORK, "models": ("MLP",)}),
+    (
+        "input_gradient_correlation", f"{_INPUTS}, at a step", "dC/dx_t",
+        {"models": ("RNN",), "needs": "inputs"},
     ),
-}  # fmt: skip
+]  # fmt: skip
 _TEXTS = (
     ("correlation of {}", "c = <{0}_1, {0}_2> / (||{0}_1|| ||{0}_2||); NaN where one is 0"),
     ("centred correlation of {}", "as without centring, of {0} less its mean over units"),
@@ -115,7 +118,7 @@ CORRELATION = Measurement(
     "how alike the signals and gradients of two examples are",
     tuple(
         Variable(form.format(name), long.format(what), text.format(symbol), extra=("pair",), **more)
-        for name, (what, symbol, more) in _WHAT.items()
+        for name, what, symbol, more in _WHAT
         for form, (long, text) in zip(_FORMS, _TEXTS)
     ),
     {"pairs": "all"},

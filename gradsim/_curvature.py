@@ -1,4 +1,9 @@
-"""Measurement `curvature`: the cost to second order along the gradient of each layer."""
+"""Measurement `curvature`: the cost to second order along the gradient of each layer.
+
+A tangent starts in each layer and goes on to the output: L (L + 1) / 2 products of a vector with a
+layer's weights for every example, the rows of L matrix products.  Tied weights have one tangent
+and T products.  One example at depth 50 and width 128 takes three times a plain run.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -42,7 +47,7 @@ class Curvature(Reduction):
         self._count = 1 if group.options.each else group.examples
         self._slots = 1 if group.tied else max(1, min(group.layers, ROWS // self._count))
         self._maps, self._values = len(group.table.matrices), group.table.values
-        self._widest, self._features = group.widest, max(group.widest, group.n_in)
+        self._widest, self._inputs = group.widest, group.n_in
         self._steps = group.layers if group.tied else 1
 
     @classmethod
@@ -56,7 +61,8 @@ class Curvature(Reduction):
 
     def scratch(self) -> Arrays:
         """Arrays in the order of the kernel."""
-        rows, widest, features = self._slots * self._count, self._widest, self._features
+        rows, widest = self._slots * self._count, self._widest
+        features = max(widest, self._inputs)
         length, block = program_shape()
         return [
             np.zeros((self._values, rows * widest), self._real),
@@ -67,7 +73,7 @@ class Curvature(Reduction):
             np.zeros((3, self._slots)),
             np.zeros((3, self._slots), np.int64),
             np.zeros((1, numbers(widest, features, self._count * self._steps))),
-            np.zeros((3 * self._maps, widest * features)),
+            np.zeros((1, self._maps * widest * (widest + self._inputs + 1))),
             np.zeros((1, 3 * self._maps), np.int64),
             np.zeros((2, self._count * features)),
             np.zeros((1, self._count), np.int64),

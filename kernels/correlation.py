@@ -9,8 +9,24 @@ import numpy as np
 from ._jit import jit, unit
 from .activations import largest_bits, scale_row
 from .kept import at_output, copy_row, counted, deltas, operations, signals, units
-from .norms import power
-from .program import DEPTH, WIDTH, cotangent, floats, ints, own_floats, own_ints
+from .norms import EMPTY, NEARLY_EMPTY, add_row, power
+from .ops import HAS_U, LINEAR
+from .products import INPUT as U
+from .products import backward_product
+from .program import (  # fmt: skip
+    DEPTH,
+    DRIVE,
+    DRIVE_E,
+    SOURCE,
+    WIDTH,
+    block,
+    cotangent,
+    floats,
+    ints,
+    own_floats,
+    own_ints,
+)
+from .rows import address_of
 from .sums import dot
 from .vecmath import exponent_of, log
 
@@ -148,6 +164,32 @@ def _signals(x, like, q, h, layer):
     return first
 
 
+@jit
+def _input_gradients(x, like, q, h, step, key, seed):
+    """Fill the vectors with dC/dx_t of an RNN: what every delta brings back through U."""
+    vectors, e = own_floats(x, q, VECTORS), own_ints(x, q, EXPONENTS)
+    part, c = own_floats(x, q, WORK)[:1, : x.n_in], ints(x.head)[SOURCE, h]
+    factor, factor_e = floats(x.condition_f)[DRIVE, c], ints(x.condition)[DRIVE_E, c]
+    for b in range(x.examples):
+        e[0, b] = EMPTY
+        for i in range(x.n_in):
+            vectors[b, i] = 0.0
+    for i in range(x.ops.rows):
+        op = ints(x.ops)[i]
+        if op[0] != LINEAR or not op[7] & HAS_U:
+            continue
+        rows, ed = deltas(x, like, op[4], h, step)
+        at, n = address_of(rows, 0), units(x, h, step)
+        backward_product(x, like, U, op[4], step, at, x.examples, n, key, seed)
+        product = block(x.product, like, 0, x.examples, x.n_in)
+        for b in range(x.examples):
+            for j in range(x.n_in):
+                part[0, j] = factor * product[b, j]
+            if ed[b] > NEARLY_EMPTY:
+                e[0, b] = add_row(vectors[:, : x.n_in], b, e[0, b], part, 0, ed[b] + factor_e)
+    return x.n_in
+
+
 @unit(optional=True)
 def write_correlation(x, like, q, s, seeds, key, seed):
     """Correlations of every pair of examples, in every layer of one network."""
@@ -160,6 +202,9 @@ def write_correlation(x, like, q, s, seeds, key, seed):
             _write(x, q, SIGNAL, s, seeds, h, layer, n)
             n = _deltas(x, like, q, h, layer)
             _write(x, q, DELTA, s, seeds, h, layer, n)
+            if x.n_in > 0:
+                n = _input_gradients(x, like, q, h, layer, key, seed)
+                _write(x, q, INPUT, s, seeds, h, layer, n)
         if not x.recurrent:
             for b in range(x.examples):
                 k = h * x.examples + b

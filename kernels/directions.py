@@ -17,8 +17,8 @@ from .sums import dot
 from .tangent_rows import FIRST_FREE, NORM, SUMS, SUMS_E, TOTAL, add, exponents, set_row, tangents
 
 # own arrays, after those of `tangent_rows`: a gradient and what it is made of; the gradients of a
-# layer (3 map + parameter; numbers), their exponents; rows that they multiply, and products;
-# exponents of these rows; whether biases count, and slots of a block
+# layer one after another (see `_kept`), their exponents (3 map + parameter); rows that they
+# multiply, and products; exponents of these rows; whether biases count, and slots of a block
 GRADIENT, KEPT, KEPT_E, MOVED, MOVED_E, SETTINGS = range(FIRST_FREE, FIRST_FREE + 6)
 BIASES, SLOTS = range(2)
 
@@ -27,6 +27,15 @@ BIASES, SLOTS = range(2)
 def _columns(x, op, which, layer):
     """Columns of parameter W, U or b of an affine map."""
     return 1 if which == B else (x.n_in if which == U else value_width(x, op[1], layer))
+
+
+@jit
+def _kept(x, q, line, size):
+    """Numbers (size,) of the gradient of parameter ``line``: of each map W, then U, then b."""
+    place = (x.widest * x.widest, x.widest * x.n_in, x.widest)
+    start = line // 3 * (place[0] + place[1] + place[2])
+    start += place[0] * (line % 3 > 0) + place[1] * (line % 3 > 1)
+    return own_floats(x, q, KEPT)[0][start : start + size]
 
 
 @jit
@@ -46,7 +55,7 @@ def gradients(x, like, q, layer, who, slot):
             n, n_in, e = parameter_gradient(
                 x, like, q, GRADIENT, op, which, h, layer, first, count
             )  # fmt: skip
-            source, target = own_floats(x, q, GRADIENT)[0], own_floats(x, q, KEPT)[line]
+            source, target = own_floats(x, q, GRADIENT)[0], _kept(x, q, line, n * n_in)
             for j in range(n * n_in):
                 target[j] = source[j]
             m, k = square(target, 0, n * n_in)
@@ -63,7 +72,7 @@ def _times_gradient(x, q, line, count, n, n_in):
         moved[: count * n_in].reshape((count, n_in)),
         made[: count * n].reshape((count, n)),
     )
-    gradient = own_floats(x, q, KEPT)[line][: n * n_in].reshape((n, n_in))
+    gradient = _kept(x, q, line, n * n_in).reshape((n, n_in))
     np.dot(rows, gradient.T, out)
     return out
 

@@ -71,7 +71,6 @@ MODELS = [
     gs.RNN(steps=3, width=3, sigma_u=1.0, activation="sigmoid", loss="cross_entropy", tied=False),
     gs.RNN(steps=2, width=2, cell="lstm", sigma_u=0.7, input_width=2, sigma_b=0.2),
     gs.RNN(steps=2, width=3, cell="gru", sigma_u=0.7, tied=False, loss="linear"),
-    gs.RNN(steps=3, width=3, cell="skip", delay=2, norm="layer", norm_eps=0.2, sigma_u=1.0),
 ]  # fmt: skip
 
 

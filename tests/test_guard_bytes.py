@@ -83,7 +83,7 @@ def test_kernels__leave_what_lies_round_their_arrays(guarded, kind, dtype):
         options = {
             "vary": {"sigma_b": [0.0, 0.4], name: [1, 4]}, "inputs": EXAMPLES if several else None,
             "batch": "each" if i % 2 and model.norm != "batch" else "mean", "dtype": dtype,
-            "measure": [("gradient",), ("gradient", "signal"), ("signal",)][i % 3],
+            "measure": [("gradient",), ("curvature", "signal"), ("signal",)][i % 3],
         }  # fmt: skip
         if model.init == "critical":
             del options["vary"]["sigma_b"]

@@ -169,6 +169,21 @@ def test_correlation__of_lstm_deltas_equals_numpy():
     np.testing.assert_allclose(ds.delta_correlation[0, :, 0], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize(("cell", "tied"), [("vanilla", True), ("gru", False), ("lstm", True)])
+def test_correlation__of_an_rnns_input_gradients_equals_numpy(cell, tied):
+    model = gs.RNN(steps=40, width=5, cell=cell, tied=tied, sigma_u=0.7, input_width=9, sigma_w=0.4)
+    far = gs.backward(gs.network(model, 3, inputs=3)).inputs
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    expected = [[cosine(g.array[i], g.array[j]) for i, j in pairs] for g in far]
+    centred = [[cosine(g.array[i], g.array[j], True) for i, j in pairs] for g in far]
+    for dtype, limit in (("float64", 1e-11), ("float32", 2e-4)):
+        ds = run(model, [3], inputs=3, measure="correlation", dtype=dtype)
+        assert ds.input_gradient_correlation.dims == ("seed", "step", "pair")
+        np.testing.assert_allclose(ds.input_gradient_correlation[0], expected, atol=limit)
+        got = ds.input_gradient_correlation_centred[0]
+        np.testing.assert_allclose(got, centred, atol=limit)
+
+
 @pytest.mark.parametrize("c0", [-1.0, -0.3, 0.0, 0.9999, 1.0])
 def test_pair__has_the_correlation(c0):
     for array in (gs.inputs.pair(c0).array(50), gs.inputs.pair(c0).array(6, 3)[:, 1]):

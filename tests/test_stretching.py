@@ -174,6 +174,7 @@ def test_stretching__of_given_and_unstored_networks_is_that_of_the_drawn_one(tmp
 
 ALL = [
     "gradient", "signal", gs.measurements.jacobian(layers=[0, 2]), "lyapunov", "spectrum",
+    "curvature",
     gs.measurements.clipping(by="value", threshold=0.01),
 ]  # fmt: skip
 
