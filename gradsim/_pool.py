@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from importlib import import_module
 from queue import SimpleQueue
 from typing import Any
 
@@ -37,6 +38,7 @@ def run_passes(
     KeyboardInterrupt
         On Ctrl-C, once all workers have stopped.
     """
+    import_module("scipy.linalg.cython_blas")  # Numba's own BLAS: only one that is there is limited
     total = sum(2 * item.scalars["layers"] * len(seeds) for item in passes)
     with threadpool_limits(1, user_api="blas"), _Bar(total, progress) as bar:
         for item in passes:
