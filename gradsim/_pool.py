@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from importlib import import_module
 from queue import SimpleQueue
 from typing import Any
 
@@ -37,6 +38,7 @@ def run_passes(
     KeyboardInterrupt
         On Ctrl-C, once all workers have stopped.
     """
+    import_module("scipy.linalg.cython_blas")  # Numba's own BLAS: only one that is there is limited
     with threadpool_limits(1, user_api="blas"):
         for item in passes:
             run_pass(item, np.array(seeds, np.uint64), key, workers, place, bar)

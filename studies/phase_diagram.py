@@ -98,7 +98,7 @@ STUDY = Study(
             for n, g, _ in CHAOTIC
         ),
     ),
-    networks=400,
+    networks=800,
     quick=40,
     measure=measure,
     estimate=estimate,

@@ -118,39 +118,50 @@ def phase_diagram(
             f"ds must be varied over {list(GRID)}, got none of {missing}; vary both in simulate"
         )
     theory = predict(ds, x_norm)
-    values = compare(found, theory)
     made = found[["growth_typical", "growth_rms", "low", "high", "zero_share"]]
-    template = found.growth_typical
-    for name, (long_name, formula) in _PREDICTED.items():
-        array = values[name].transpose(*template.dims)
-        made[name] = labelled(template, array.values, long_name, formula)
-    span = found.window_last - found.window_first
-    known = made.finite_width_correction.notnull()
-    shift = made.misfit - found.growth_typical * span
-    ends = [found[side].sel(statistic="typical", drop=True) * span for side in ("low", "high")]
-    correction = made.finite_width_correction.fillna(0.0)
-    for side, end in zip(("low", "high"), ends):
-        text = f"{side} end of the {level:.6g} bootstrap interval over seeds of the remainder"
-        array = (end + shift - correction).values
-        made[f"remainder_{side}"] = labelled(template, array, text, "inverted_cdf")
-    plain = [end + shift for end in ends]
-    made["regime"] = _words(
-        template, _regime(plain, [end - correction for end in plain], known, tolerance),
-        f"which theory is within {tolerance:g} decades",
-    )  # fmt: skip
-    rms = [found[side].sel(statistic="rms", drop=True) for side in ("low", "high")]
-    for name, sides in (("phase", rms), ("predicted_phase", [made.predicted_limit] * 2)):
-        text = f"phase by the {name.partition('_')[0]} growth, critical within {critical:g}"
-        made[name] = _words(template, _phase(sides, critical), text)
-    holds = (abs(made.remainder) < tolerance).assign_attrs(
-        long_name=f"whether the remainder is below {tolerance:g} decades", units="1"
-    )
-    made = made.assign(holds=holds)
+    made = made.assign(_numbers(found, theory, level))
+    made = made.assign(_verdicts(made, tolerance, critical))
     for name in ("rms_validity", "mean_validity"):
-        made[name] = theory[name].transpose(*template.dims)
+        made[name] = theory[name].transpose(*found.growth_typical.dims)
     call = f"phase_diagram({window=}, {tolerance=}, {critical=}, {level=}, {resamples=}, {x_norm=})"
     limits = {"tolerance": float(tolerance), "critical": critical}
     return with_history(made, ds, call).assign_attrs(limits)
+
+
+def _numbers(found: xr.Dataset, theory: xr.Dataset, level: float) -> dict[str, xr.DataArray]:
+    """Predictions and differences, and the interval of the remainder."""
+    template, values = found.growth_typical, compare(found, theory)
+    made = {
+        name: labelled(template, values[name].transpose(*template.dims).values, *texts)
+        for name, texts in _PREDICTED.items()
+    }
+    span = found.window_last - found.window_first
+    for side in ("low", "high"):
+        text = f"{side} end of the {level:.6g} bootstrap interval over seeds of the remainder"
+        off = (found[side].sel(statistic="typical", drop=True) - found.growth_typical) * span
+        array = made["remainder"] + off
+        made[f"remainder_{side}"] = labelled(template, array.values, text, "inverted_cdf")
+    return made
+
+
+def _verdicts(made: xr.Dataset, tolerance: float, critical: float) -> dict[str, xr.DataArray]:
+    """Regime, phases, and whether the remainder is small."""
+    template, known = made.growth_typical, made.finite_width_correction.notnull()
+    left = [made.remainder_low, made.remainder_high]
+    plain = [end + made.finite_width_correction.fillna(0.0) for end in left]
+    text = f"which theory is within {tolerance:g} decades"
+    found = {"regime": _words(template, _regime(plain, left, known, tolerance), text)}
+    rms = [made[side].sel(statistic="rms", drop=True) for side in ("low", "high")]
+    limit = [made.predicted_limit] * 2
+    for name, what, sides in (
+        ("phase", "measured", rms), ("predicted_phase", "predicted", limit)
+    ):  # fmt: skip
+        text = f"phase by the {what} growth, critical within {critical:g} decades"
+        found[name] = _words(template, _phase(sides, critical), text)
+    holds = abs(made.remainder) < tolerance
+    text = f"whether the remainder is below {tolerance:g} decades"
+    found["holds"] = holds.assign_attrs(long_name=text, units="1")
+    return found
 
 
 def _place(sides: list[xr.DataArray], limit: float) -> np.ndarray:
