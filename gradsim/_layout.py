@@ -11,7 +11,8 @@ from gradsim.initializers import initializers
 from gradsim.kernels import ops
 
 if TYPE_CHECKING:
-    from gradsim.plan import Group
+    from gradsim.plan import Group, Options
+    from gradsim.tape import Table
 
 TILE = 2**22  # elements of a weight matrix held at a time
 STORE_BYTES = 2**27  # weights of a network that are kept for the backward pass
@@ -63,9 +64,7 @@ def _place_values(group: "Group", sizes: Sizes) -> Arrays:
             address[written, layer], index[written, layer] = sizes.store, sizes.lines
             sizes.store, sizes.lines = sizes.store + rows * widths[layer], sizes.lines + 1
     states = {v for pair in table.states for v in pair}
-    saved = set(table.saved)
-    if group.options.any("values"):
-        saved |= {row[3] for row in table.ops if row[0] == ops.LINEAR}
+    saved = saved_values(table, group.options)
     for v in (v for v in range(table.values) if v not in states):
         last = layers if table.below[v] else kept  # what precedes the maps of an output layer
         for layer in range(1, last + 1):
@@ -111,6 +110,27 @@ def _place_weights(
     return {"weight_address": weights, "input_address": drives}, stored
 
 
+def saved_values(table: "Table", options: "Options") -> set[int]:
+    """Values, other than states, that a pass keeps for its way back or for a measurement."""
+    saved = set(table.saved)
+    if options.any("values"):
+        saved |= {row[3] for row in table.ops if row[0] == ops.LINEAR}
+    if options.any("cotangents"):
+        saved |= {row[1] for row in table.ops if row[0] == ops.MAP}
+    return saved - {v for pair in table.states for v in pair}
+
+
+def keeps_deltas(options: "Options", tied: bool) -> bool:
+    """Whether a pass keeps every delta: for the caller, a measurement or a total of tied steps."""
+    return options.keep or options.any("deltas") or (options.total and tied)
+
+
+def bent(table: "Table") -> list[int]:
+    """Place of every operation among those that are not linear in what it reads, or -1."""
+    bends = [code in (ops.MAP, ops.MULTIPLY) or code >= ops.LAYER_NORM for code, *_ in table.ops]
+    return [sum(bends[:i]) if bend else -1 for i, bend in enumerate(bends)]
+
+
 def _cost_slot(group: "Group") -> int:
     """Slopes of the activation that makes an RNN's state (cross-entropy reads them), or -1."""
     for row in group.table.ops:
@@ -145,6 +165,7 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "ops": np.array(table.ops, np.int64),
         "states": np.array(table.states, np.int64),
         "below": np.array([table.below], np.int64),
+        "bent": np.array([bent(table)], np.int64),
         "streams": np.array([m.streams for m in table.matrices], np.int64),
         "layer": layers,
     }
@@ -160,9 +181,8 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "distribution": DISTRIBUTIONS[init.distribution],
         "each": options.each, "gradient": options.gradient, "signal": options.signal,
         "totals": options.total and group.recurrent,
-        "keep_delta": options.keep
-        or options.any("deltas")
-        or (options.total and group.tied),
+        "keep_delta": keeps_deltas(options, group.tied),
+        "keep_cotangents": options.any("cotangents"),
         "keep_output": options.any("outputs") and not group.recurrent,
         "cost_slot": _cost_slot(group),
         "last_drive": max(

@@ -25,7 +25,7 @@ class Variable:
         Kinds of model that have it.
     needs
         "" always; "inputs": RNN with inputs; "memory": a cell with a memory; "total": where the
-        total is asked for.
+        total is asked for; "tied", "untied": weights that all steps share, or not.
     kind
         dtype of the variable.
     extra

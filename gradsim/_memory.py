@@ -3,8 +3,10 @@
 Sizes are Python's own integers, for what a call asks for may be far beyond any memory.
 """
 
+import os
 from typing import TYPE_CHECKING
 
+from gradsim._layout import bent, keeps_deltas, saved_values
 from gradsim.cells import table_of
 from gradsim.models import MLP, RNN
 
@@ -32,6 +34,17 @@ def _gigabytes(size: int) -> str:
     return f"{min(size, 10**300) / 1e9:.3g} GB"  # a float has to hold it
 
 
+def resident_bytes() -> int:
+    """Memory of this process now; where the system does not tell, the most it has had."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except FileNotFoundError:  # macOS, whose ru_maxrss is in bytes
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def conditions_bytes(count: int) -> int:
     """Bytes of the models of a sweep."""
     return CONDITION * count
@@ -47,7 +60,7 @@ def pass_bytes(model: MLP | RNN, examples: int, options: "Options", given: bool)
     """Bytes that one worker takes for one condition, and the result of one network."""
     table, layers = table_of(model), model.depth
     size = options.dtype.itemsize
-    kept = len(table.states) + len(table.saved)
+    kept = len(table.states) + len(saved_values(table, options))
     places = 2 * table.values + max(table.maps, 1) + 2 * len(table.matrices) + 4
     values = examples * _hidden_units(model) * (kept + table.maps) * size
     exponents = 3 * examples * kept * (layers - 1) * WORD
@@ -55,7 +68,22 @@ def pass_bytes(model: MLP | RNN, examples: int, options: "Options", given: bool)
     weights = _matrix_entries(model) * size if whole else 0
     entries = (examples if options.each else 1) if options.gradient else 0
     words = _data_entries(model, examples) + layers * (places + RESULTS * entries)
-    return values + exponents + weights + words * WORD
+    return values + exponents + weights + words * WORD + _kept_bytes(model, examples, options)
+
+
+def _kept_bytes(model: MLP | RNN, examples: int, options: "Options") -> int:
+    """Bytes of the deltas and cotangents that a pass keeps, all as wide as the widest layer."""
+    table, tied = table_of(model), isinstance(model, RNN) and model.tied
+    rows = len(table.matrices) if keeps_deltas(options, tied) else 0
+    rows += 1 + max(bent(table)) if options.any("cotangents") else 0
+    row = _widest(model) * options.dtype.itemsize + WORD
+    return model.depth * examples * rows * row
+
+
+def _widest(model: MLP | RNN) -> int:
+    if isinstance(model, RNN):
+        return model.width
+    return max(model.width if isinstance(model.width, tuple) else (model.width, *model.ends))
 
 
 def _hidden_units(model: MLP | RNN) -> int:

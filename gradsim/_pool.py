@@ -28,7 +28,7 @@ def run_passes(
     key: int,
     workers: int,
     place: Place,
-    progress: bool | None,
+    bar: "Bar",
 ) -> None:
     """Run every pass over all seeds and hand each chunk of results to ``place``.
 
@@ -37,22 +37,26 @@ def run_passes(
     KeyboardInterrupt
         On Ctrl-C, once all workers have stopped.
     """
-    total = sum(2 * item.scalars["layers"] * len(seeds) for item in passes)
-    with threadpool_limits(1, user_api="blas"), _Bar(total, progress) as bar:
+    with threadpool_limits(1, user_api="blas"):
         for item in passes:
-            _run_pass(item, np.array(seeds, np.uint64), key, workers, place, bar)
+            run_pass(item, np.array(seeds, np.uint64), key, workers, place, bar)
+
+
+def chunk_seeds(item: Pass) -> int:
+    """Most networks of a chunk."""
+    return max(1, min(int(CHUNK_SECONDS / item.cost), CHUNK_BYTES // results_bytes(item)))
 
 
 def _chunks(item: Pass, seeds: int, workers: int) -> list[tuple[int, int]]:
     """Ranges of places, about `CHUNK_SECONDS` each, at least one a worker."""
-    fits = CHUNK_BYTES // results_bytes(item)
-    size = max(1, min(int(CHUNK_SECONDS / item.cost), -(-seeds // workers), fits))
+    size = min(chunk_seeds(item), -(-seeds // workers))
     return [(first, min(first + size, seeds)) for first in range(0, seeds, size)]
 
 
-def _run_pass(
-    item: Pass, seeds: np.ndarray, key: int, workers: int, place: Place, bar: "_Bar"
+def run_pass(
+    item: Pass, seeds: np.ndarray, key: int, workers: int, place: Place, bar: "Bar"
 ) -> None:
+    """Run one pass over all seeds (seed,) uint64; ``bar`` is told of the layers done."""
     chunks = _chunks(item, len(seeds), workers)
     stop = np.zeros((1, 1), np.int64)
     crew = [Worker(item, stop) for _ in range(min(workers, len(chunks)))]
@@ -87,7 +91,7 @@ def _run_pass(
     bar.finish_pass(2 * item.scalars["layers"] * len(seeds))
 
 
-class _Bar:
+class Bar:
     """Progress over all passes: silent unless the run is long and stderr is a terminal."""
 
     def __init__(self, total: int, progress: bool | None) -> None:
@@ -97,7 +101,7 @@ class _Bar:
         self._begin = time.monotonic()
         self._bar: Any = None
 
-    def __enter__(self) -> "_Bar":
+    def __enter__(self) -> "Bar":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -30,8 +30,9 @@ class Reduction:
         Kernel (x, like, q, s, seeds, key, seed), made by ``_jit.unit(optional=True)``: measures
         the network in memory and writes slot s of the results; q is its row of ``x.hooks``.  None
         where `measure` does so in Python.
-    deltas, values, outputs
-        What the passes must keep in memory: every delta, every pre-activation, the output rows.
+    deltas, values, outputs, cotangents
+        What the passes must keep in memory: every delta, every pre-activation, the output rows,
+        the cotangents of everything that is not linear with the arguments of the activations.
     examples
         Whether every example has a result of its own under ``batch="each"``.
     """
@@ -40,6 +41,7 @@ class Reduction:
     deltas: ClassVar[bool] = False
     values: ClassVar[bool] = False
     outputs: ClassVar[bool] = False
+    cotangents: ClassVar[bool] = False
     examples: ClassVar[bool] = True
 
     def __init__(self, spec: Spec, group: "Group") -> None:

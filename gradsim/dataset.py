@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from llvmlite.binding import get_host_cpu_name
 
 from gradsim._measurement import LAYERED, NETWORK, STATES, Spec, Variable
 from gradsim.activations import activations
@@ -105,11 +106,14 @@ class Collector:
         kind = "RNN" if self._recurrent else "MLP"
         inputs = any(getattr(m, "sigma_u", 0.0) > 0 for m in self._run.sweep.models)
         memory = any(cells[m.cell].memory for m in self._run.sweep.models)
+        tied = any(getattr(m, "tied", False) for m in self._run.sweep.models)
         for spec in specs:
             for variable in measurements[spec.name].variables:
                 asked = spec.get("total") if variable.needs == "total" else True
                 asked = memory if variable.needs == "memory" else asked
                 asked = inputs if variable.needs == "inputs" else asked
+                asked = tied if variable.needs == "tied" else asked
+                asked = not tied if variable.needs == "untied" else asked
                 if kind in variable.models and asked:
                     yield spec, variable
 
@@ -156,6 +160,13 @@ class Collector:
                 values = values[:, :, 0]
             out = self._arrays[variable.name]
             out[(conditions, place, *map(slice, values.shape[2:]))] = values
+
+    def insert(self, first: int, part: xr.Dataset) -> None:
+        """Place the result of a part whose seeds start at position ``first``."""
+        place = slice(first, first + part.sizes["seed"])
+        for name, out in self._arrays.items():
+            target = out[:, place]
+            target[:] = part[name].values.reshape(target.shape)
 
     def dataset(self, seconds: float) -> xr.Dataset:
         """Labelled result."""
@@ -254,6 +265,7 @@ def attributes(call: str, config: dict[str, Any], run: "Run", seconds: float) ->
 
 def _provenance(run: "Run", seconds: float) -> dict[str, Any]:
     import numba
+    import scipy
 
     return {
         "schema": SCHEMA,
@@ -262,14 +274,21 @@ def _provenance(run: "Run", seconds: float) -> dict[str, Any]:
             "python": platform.python_version(),
             "numba": numba.__version__,
             "numpy": np.__version__,
+            "scipy": scipy.__version__,  # whose BLAS the kernels call
             "xarray": xr.__version__,
         },
-        "cpu": platform.processor() or platform.machine(),
+        "cpu": f"{platform.machine()} {get_host_cpu_name()}",  # what LLVM compiles for
         "dtype": run.options.dtype.name,
         "threads": run.threads,
         "kernel_hash": KERNEL_HASH,
         "elapsed_seconds": round(seconds, 3),
     }
+
+
+def maker(provenance: dict[str, Any]) -> dict[str, Any]:
+    """What of a provenance decides the bits of a result."""
+    names = ("schema", "software", "cpu", "dtype", "kernel_hash")
+    return {name: provenance.get(name) for name in names}
 
 
 def sources(models: Any, specs: tuple[Spec, ...]) -> dict[str, dict[str, str]]:

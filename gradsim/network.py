@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -161,13 +160,20 @@ class Network:
                     f"vary[{name!r}]: a Network's arrays fix it; free are {sorted(free)}"
                 )
 
-    def digest(self) -> str:
-        """SHA-256 of all weights and biases."""
-        total, given = sha256(), self.given()
-        for per_map in (*given.weights, *given.input_weights, *given.biases):
-            for array in per_map:
-                total.update(np.ascontiguousarray(array).tobytes())
-        return total.hexdigest()
+    def vector(self) -> np.ndarray:
+        """W, input weights and b of each layer in turn (parameter,)."""
+        drives = self.input_weights
+        kinds = [self.weights, self.biases]
+        if drives is not None:
+            kinds.insert(1, drives if isinstance(drives, list) else [drives])
+        return Parameters.of(self.model).vector(*kinds).astype(np.float64, copy=False)
+
+    @staticmethod
+    def of_vector(model: MLP | RNN, values: np.ndarray) -> "Network":
+        """Network of a model with all widths set from what :meth:`vector` gives."""
+        kinds = [list(kind) for kind in zip(*Parameters.of(model).arrays(values))]
+        drives = kinds[1] if len(kinds) == 3 else None
+        return Network(model=model, weights=kinds[0], biases=kinds[-1], input_weights=drives)
 
 
 def network(

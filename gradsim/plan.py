@@ -43,7 +43,7 @@ class Options:
     measures: tuple[tuple[Spec, type[Reduction]], ...] = ()
 
     def any(self, what: str) -> bool:
-        """Whether any measurement needs ``deltas``, ``values`` or ``outputs`` to be kept."""
+        """Whether any measurement needs ``deltas``, ``values``, … of `Reduction` to be kept."""
         return any(getattr(reduction, what) for _, reduction in self.measures)
 
 

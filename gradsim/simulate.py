@@ -1,16 +1,15 @@
 """`simulate`: the one entry point, from a model and seeds to a labelled Dataset."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gradsim import _pool
-from gradsim._memory import pass_bytes, require
+from gradsim._cluster import Remote
+from gradsim._config import array_text, compact, given_arrays, input_coords, stored_arrays
+from gradsim._stored import run_stored
 from gradsim._validate import (
     parse_batch,
     parse_dtype,
@@ -20,15 +19,15 @@ from gradsim._validate import (
     parse_seeds,
     parse_threads,
 )  # fmt: skip
-from gradsim.dataset import Collector, describe, sources
+from gradsim._work import Work
+from gradsim.dataset import describe, sources
 from gradsim.examples import Inputs, Targets, parse_inputs, parse_targets
 from gradsim.inputs import resolve
 from gradsim.measurements import Spec, measurements, parse
 from gradsim.models import MLP, RNN
 from gradsim.network import Network
-from gradsim.plan import Given, Options, Pass, build
-from gradsim.sweep import Sweep, bind, expand
-from gradsim.workspace import results_bytes, work_bytes
+from gradsim.plan import Given, Options
+from gradsim.sweep import Sweep, bind, expand, values_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class Run:
     threads: int
     memory: int
     given: Given | None
+    parameters: np.ndarray | None
     source: dict[str, Any]
 
     @property
@@ -54,37 +54,24 @@ class Run:
 
     def config(self) -> dict[str, Any]:
         """What rebuilds the call, as plain data."""
-        arrays = {"inputs": self.inputs.array, "targets": self.targets and self.targets.array}
+        arrays = {name: array_text(array) for name, array in given_arrays(self).items()}
+        coords = input_coords(self)
         return (
             self.source
             | sources(self.sweep.models, self.measure)
+            | ({"input_coords": coords} if coords else {})
             | {
-                "seeds": _compact(self.seeds),
+                "seeds": compact(self.seeds),
                 "key": self.key,
                 "measure": {spec.name: dict(spec.parameters) for spec in self.measure},
                 "dtype": self.options.dtype.name,
                 "batch": "each" if self.each else "mean",
                 "examples": self.inputs.count,
-                **{name: None if a is None else _array_text(a) for name, a in arrays.items()},
+                "inputs": None,
+                "targets": None,
             }
+            | arrays
         )
-
-
-def _compact(seeds: Sequence[int]) -> Any:
-    """Seeds as [first, stop] where they are a range."""
-    whole = all(seed == expected for seed, expected in zip(seeds, count(seeds[0])))
-    return {"range": [seeds[0], seeds[-1] + 1]} if whole else {"list": list(seeds)}
-
-
-def _array_text(array: np.ndarray) -> dict[str, Any]:
-    """Given array for the stored configuration: its values where it is small, else its digest."""
-    from hashlib import sha256
-
-    text: dict[str, Any] = {
-        "shape": list(array.shape),
-        "sha256": sha256(array.tobytes()).hexdigest(),
-    }
-    return text | ({"values": array.tolist()} if array.size <= 65536 else {})
 
 
 def simulate(
@@ -101,6 +88,8 @@ def simulate(
     threads: int | None = None,
     memory_limit: int | None = None,
     progress: bool | None = None,
+    store: Any = None,
+    client: Any = None,
 ) -> xr.Dataset:
     """Run an ensemble of random networks forward and backward.
 
@@ -137,19 +126,33 @@ def simulate(
         Bytes that the run may take; None means what is free.
     progress
         Show a bar: None means on a terminal, for runs of more than about two seconds.
+    store
+        A run folder: results are written there in parts as they come, so that a run that was
+        stopped, by whatever, goes on where it was when it is called again.  Results may be larger
+        than memory.  The numbers are those of the same call without it, bit for bit.
+    client
+        A connected ``distributed.Client`` whose workers run the parts, each on one thread or on
+        `threads`; any kind of cluster.
 
     Returns
     -------
     xarray.Dataset
         Dimensions (…varied fields, seed[, example], layer or step); logs are base 10; attributes
-        rebuild the call.
+        rebuild the call.  With `store`, if twice the result does not fit `memory_limit`, the parts
+        are merged into the file ``result.nc`` of the folder, and that is opened lazily.
 
     Raises
     ------
     TypeError, ValueError
         For an argument that is wrong or contradicts another, before any work.
+        With `store` also where the folder holds a run of another configuration or of other
+        kernels; says what differs.
     MemoryError
-        If the result or one network does not fit, before any work.
+        If the result (with `store` a part of it) or one network does not fit, before any work.
+    gradsim.PartialRunError
+        If parts of the run killed every worker of `client` that took them; all others are kept.
+    OSError
+        If another process writes to the store, or it cannot be written; nothing is lost.
     KeyboardInterrupt
         Ctrl-C stops all workers within half a second.
 
@@ -166,16 +169,14 @@ def simulate(
         dtype=dtype, key=key, threads=threads, memory_limit=memory_limit,
     )  # fmt: skip
     progress = parse_progress(progress)
-    begin = time.perf_counter()
-    collector = Collector(run)
-    examples, given = run.inputs.count, run.given is not None
-    least = max(pass_bytes(m, examples, run.options, given) for m in run.sweep.models)
-    require(run.memory, result_and_copy=2 * collector.nbytes(), network=least)
-    passes = list(build(run.sweep.models, run.inputs, run.targets, run.options, run.given))
-    workers = _fit(run, passes, collector.nbytes())
-    collector.allocate()
-    _pool.run_passes(passes, run.seeds, run.key, workers, collector.add, progress)
-    return collector.dataset(time.perf_counter() - begin)
+    remote = None if client is None else Remote(client, threads, memory_limit)
+    if store is not None:
+        return run_stored(run, store, progress, remote)
+    if remote is not None:
+        return remote.run(run, progress)
+    work, places = Work(run), range(len(run.seeds))
+    with work.bar(len(places), progress) as bar:
+        return work.part(places, bar).assign_coords(stored_arrays(run).coords)
 
 
 def prepare(
@@ -193,7 +194,7 @@ def prepare(
     memory_limit: Any,
 ) -> Run:
     """Check every argument of :func:`simulate`."""
-    given, source = None, {}
+    given, parameters = None, None
     if isinstance(model, Network):
         network, model = model, model.settled()
         given = network.given()
@@ -201,7 +202,7 @@ def prepare(
         seeds = [network.seed] if seeds is None else seeds
         inputs = network.inputs if inputs is None else inputs
         targets = network.targets if targets is None else targets
-        source = {"network": network.digest()}
+        parameters = network.vector()
     if seeds is None:
         raise TypeError("seeds must be an integer >= 1 or an iterable of integers, got None")
     memory = parse_memory(memory_limit)
@@ -231,7 +232,7 @@ def prepare(
         sweep=sweep, seeds=chosen, key=parse_seed("simulate", "key", key, 32),
         inputs=parsed_inputs, targets=parsed_targets, measure=specs, options=options,
         threads=parse_threads(threads), memory=memory, given=given,
-        source=source | {"model": describe(model), "vary": _plain(sweep, vary)},
+        parameters=parameters, source={"model": describe(model), "vary": _plain(sweep, vary)},
     )  # fmt: skip
     for spec, reduction in options.measures:
         for each in sweep.models:
@@ -241,18 +242,4 @@ def prepare(
 
 def _plain(sweep: Sweep, vary: Any) -> list[list[Any]]:
     """``vary`` as a list of pairs, so that the order survives, in what JSON can hold."""
-    return [[name, [_number(value) for value in vary[name]]] for name in sweep.dims]
-
-
-def _number(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
-
-
-def _fit(run: Run, passes: list[Pass], result: int) -> int:
-    """Workers that fit into memory; MemoryError before any work where not even one does."""
-    chunks = [max(results_bytes(item), _pool.CHUNK_BYTES) for item in passes]
-    largest = max(work_bytes(item) + chunk for item, chunk in zip(passes, chunks))
-    made = [item.maker.model.init for item in passes if item.maker is not None]
-    held = f"network, init={made[0]!r} holds all its weights" if made else "network"
-    require(run.memory, **{"result_and_copy": 2 * result, held: largest})
-    return max(1, min(run.threads, (run.memory - 2 * result) // largest))
+    return [[name, values_of(vary[name])] for name in sweep.dims]

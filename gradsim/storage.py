@@ -9,14 +9,14 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 import xarray as xr
 
+from gradsim._atomic import replacing
 from gradsim._storable import check_storable
 
 _MAJOR = 1  # of the newest format this version reads: Conventions = "gradsim-1.0"
@@ -45,13 +45,13 @@ class _FileLock:
         self.release()
 
     def __reduce__(self) -> str:
-        return "_LOCK"
+        return "LOCK"
 
 
-_LOCK = _FileLock()  # NetCDF-C crashes when two threads are inside it
+LOCK = _FileLock()  # NetCDF-C crashes when two threads are inside it
 _AS_WRITTEN: dict[str, Any] = {
     "engine": "netcdf4",
-    "lock": _LOCK,
+    "lock": LOCK,
     "decode_times": False,
     "decode_timedelta": False,
 }
@@ -93,21 +93,16 @@ def save(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
     """
     if not isinstance(ds, xr.Dataset):
         raise TypeError(f"save(ds=...): must be an xarray.Dataset, got {type(ds).__name__}")
-    target = os.path.realpath(_as_path(path, "save"))
+    target = target_of(path)
     check_storable(ds)
-    if os.path.isdir(target):
-        raise IsADirectoryError(f"save(path={target!r}): must name a file, this is a folder")
-    folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"save(path={target!r}): the folder {folder!r} does not exist")
     if ds.chunks:  # its worker threads may need the lock
         ds = ds.compute()
-    with _LOCK, _replacing(target) as temporary:
-        _write_netcdf(ds, temporary)
-        _append_trailer(temporary)
+    with LOCK, replacing(target) as temporary:
+        write_netcdf(ds, temporary)
+        append_trailer(temporary)
 
 
-def load(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
+def load(path: str | os.PathLike[str], *, lazy: bool = False, chunks: Any = None) -> xr.Dataset:
     """Read a file written by `save`, after checking that it is the file that was written.
 
     Parameters
@@ -117,6 +112,8 @@ def load(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
     lazy
         False reads everything and closes the file. True leaves it open and reads a variable when
         it is used; close it with `ds.close()` or a `with` statement.
+    chunks
+        Chunks of dask arrays, with `lazy`.
 
     Returns
     -------
@@ -131,11 +128,11 @@ def load(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
     InvalidFileError
         A ValueError: the file is truncated, altered, from a newer format or not from `save`.
     """
-    source = os.path.realpath(_as_path(path, "load"))
-    with _LOCK:
+    source = os.path.realpath(as_path(path, "load"))
+    with LOCK:
         _check_trailer(source)
         with contextlib.ExitStack() as stack:
-            ds = stack.enter_context(xr.open_dataset(source, **_AS_WRITTEN))
+            ds = stack.enter_context(xr.open_dataset(source, chunks=chunks, **_AS_WRITTEN))
             _check_format(ds, source)
             _restore_types(ds)
             if lazy:
@@ -144,7 +141,19 @@ def load(path: str | os.PathLike[str], *, lazy: bool = False) -> xr.Dataset:
             return ds.load().drop_encoding()
 
 
-def _as_path(path: str | os.PathLike[str], caller: str) -> str:
+def target_of(path: str | os.PathLike[str]) -> str:
+    """File that a result goes to: links are followed, and its folder exists."""
+    target = os.path.realpath(as_path(path, "save"))
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"save(path={target!r}): must name a file, this is a folder")
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"save(path={target!r}): the folder {folder!r} does not exist")
+    return target
+
+
+def as_path(path: str | os.PathLike[str], caller: str) -> str:
+    """Path of a file or folder as text; TypeError names the caller where it is none."""
     try:
         return os.path.expanduser(os.fsdecode(os.fspath(path)))
     except TypeError:
@@ -152,29 +161,31 @@ def _as_path(path: str | os.PathLike[str], caller: str) -> str:
         raise TypeError(f"{caller}(path=...): must be a str or os.PathLike, got {kind}") from None
 
 
-@contextlib.contextmanager
-def _replacing(target: str) -> Iterator[str]:
-    """Give a new file's name in the folder of `target`; rename it over `target` on success."""
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".gradsim-{os.getpid()}-{secrets.token_hex(8)}.tmp")
-    # Not mkstemp: the result gets the permissions of any new file.
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    if os.name != "nt":  # where a folder cannot be opened
-        descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+def checksum(path: str) -> tuple[int, str]:
+    """Length of a file, and the SHA-256 that its trailer states (which `load` checks).
+
+    Raises
+    ------
+    InvalidFileError
+        If the file does not end with one.
+    """
+    with open(path, "rb") as file:
+        length = os.fstat(file.fileno()).st_size
+        file.seek(max(length - _TRAILER_BYTES, 0))
+        trailer = file.read()
+    _check_tail(path, trailer)
+    return length, trailer[len(_TAG) : -1].decode("ascii", "replace")
 
 
-def _write_netcdf(ds: xr.Dataset, path: str) -> None:
+def write_netcdf(ds: xr.Dataset, path: str, chunks: Mapping[Any, Any] | None = None) -> None:
+    """Write a Dataset without a trailer, with the chunks of some variables and `seed` to grow."""
     encoding = {name: _encoding(variable) for name, variable in ds.variables.items()}
-    ds.drop_encoding().to_netcdf(path, mode="w", engine="netcdf4", encoding=encoding)
+    for name, shape in (chunks or {}).items():
+        encoding[name]["chunksizes"] = shape
+    grows = () if chunks is None else ("seed",)
+    ds.drop_encoding().to_netcdf(
+        path, mode="w", engine="netcdf4", encoding=encoding, unlimited_dims=grows
+    )
 
 
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
@@ -184,7 +195,8 @@ def _encoding(variable: xr.Variable) -> dict[str, Any]:
     return kind | (_FILTERS if variable.ndim and variable.size else {})
 
 
-def _append_trailer(path: str) -> None:
+def append_trailer(path: str) -> None:
+    """End a file with its SHA-256, and bring it to the disk."""
     with open(path, "r+b") as file:
         file.write(_trailer(file, os.path.getsize(path)))
         file.flush()
@@ -208,16 +220,20 @@ def _check_trailer(path: str) -> None:
             raise InvalidFileError(f"load(path={path!r}): not a NetCDF-4 file")
         file.seek(max(length, 0))
         trailer = file.read()
-        if not (trailer.startswith(_TAG) and len(trailer) == _TRAILER_BYTES):
-            raise InvalidFileError(
-                f"load(path={path!r}): the file does not end with its checksum, so it is truncated "
-                f"or was not written by gradsim.save; write or copy it again"
-            )
+        _check_tail(path, trailer)
         if trailer != _trailer(file, length):
             raise InvalidFileError(
                 f"load(path={path!r}): the checksum does not match, so the file was altered or "
                 f"damaged since it was written; restore it from a copy or run it again"
             )
+
+
+def _check_tail(path: str, trailer: bytes) -> None:
+    if not (trailer.startswith(_TAG) and len(trailer) == _TRAILER_BYTES):
+        raise InvalidFileError(
+            f"load(path={path!r}): the file does not end with its checksum, so it is truncated "
+            f"or was not written by gradsim.save; write or copy it again"
+        )
 
 
 def _check_format(ds: xr.Dataset, path: str) -> None:

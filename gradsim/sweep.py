@@ -54,7 +54,12 @@ def values_of(values: Any) -> list[Any]:
     """Values of a varied field, as plain Python where they are NumPy numbers."""
     if isinstance(values, np.ndarray | xr.DataArray):
         return np.asarray(values).tolist()
-    return [v.item() if isinstance(v, np.generic) else v for v in values]
+    return [v.tolist() if isinstance(v, np.generic | np.ndarray) else v for v in values]
+
+
+def tuples(value: Any) -> Any:
+    """Lists, as those that JSON makes of tuples, as tuples."""
+    return tuple(tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def label(name: str, values: list[Any]) -> np.ndarray:
@@ -94,7 +99,7 @@ def expand(model: Model, vary: Mapping[str, Any] | None, memory: int) -> Sweep:
     for name, given in vary.items():
         check_sequence(name, given)
     require(memory, conditions=conditions_bytes(prod(map(len, vary.values()))))
-    values = {name: values_of(given) for name, given in vary.items()}
+    values = {name: [tuples(v) for v in values_of(given)] for name, given in vary.items()}
     labels = tuple(label(name, v) for name, v in values.items())
     models = tuple(
         _replaced(model, dict(zip(values, chosen))) for chosen in product(*values.values())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradsim._layout import bent
 from gradsim._reduction import finite
 from gradsim.activations import program_shape
 from gradsim.kernels import engine
@@ -28,6 +29,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
     backward = scalars["gradient"]
     conditions, norms = len(group.forward), group.table.norms * (layers + 1)
     kept = maps * heads * layers if scalars["keep_delta"] else 0
+    bends = (1 + max(bent(group.table))) * layers if scalars["keep_cotangents"] else 0
     widest_in = max(widest, n_in)
     batch = sizes.batch * (widest + widest_in) + scalars["outer_tile"] * (
         2 * sizes.batch + widest_in
@@ -40,6 +42,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "cotangent_e": (values, head_rows),
         "delta_e": (1, head_rows),
         "kept_e": (kept, b_count),
+        "kept_cotangent_e": (bends, head_rows),
         "x_square_e": (scalars["steps_of_x"], b_count),
         "x_square": (scalars["steps_of_x"], b_count),
         "batch_e": (6, max(head_rows, sizes.batch, kept * b_count)),
@@ -69,6 +72,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "cotangents": (1, values * head_rows * widest if backward else 0),
         "delta": (head_rows, group.n_out),
         "kept": (kept * b_count, widest),
+        "kept_cotangents": (bends * head_rows, widest),
         "drive": (1, b_count * widest if n_in else 0),
         "push": (1, b_count * widest),
         "chrono": (maps, widest),

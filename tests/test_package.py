@@ -398,7 +398,7 @@ def interrupt(names):
 @pytest.mark.parametrize("name", BUSY)
 def test_interrupt__ends_any_run_at_once(interrupted, name):
     seconds, left = interrupted[name]
-    for _ in range(2):  # other programs may have held the processors
+    for _ in range(5):  # other programs may have held the processors
         if seconds != "finished" and seconds >= LATENCY:
             seconds, left = interrupt([name])[name]
     assert not left
@@ -415,7 +415,7 @@ def test_interrupt__leaves_a_session_that_can_go_on(monkeypatch):
     expected = gs.simulate(model, 300, progress=False)
     with monkeypatch.context() as patch:
         patch.setattr(_pool, "CHUNK_SECONDS", 0.0)
-        patch.setattr(_pool._Bar, "show", interrupt)
+        patch.setattr(_pool.Bar, "show", interrupt)
         with pytest.raises(KeyboardInterrupt):
             gs.simulate(model, 300, progress=False)
     again = gs.simulate(model, 300, progress=False)

@@ -11,7 +11,7 @@ import pytest
 import gradsim as gs
 
 PARTIALS = gs.measurements.partials(low=-6.0, high=0.0, quantiles=(0.1, 0.5, 0.9))
-ALL = ["gradient", "signal", "bounds", "correlation", "noise", PARTIALS]
+ALL = ["gradient", "signal", "bounds", "correlation", "noise", "entries", PARTIALS]
 CLOSE = {"float64": 1e-11, "float32": 2e-5}
 
 
@@ -321,6 +321,7 @@ def test_reductions__nothing_where_the_forward_pass_left_the_range():
         "delta_correlation",
         "noise_scale",
         "weight_partial_quantile",
+        "log10_entry_mean",
     ):
         assert ds[name].isnull().all(), name
 
@@ -368,9 +369,9 @@ def test_reductions__run_as_plain_python():
     code = (
         "import gradsim as gs; P = gs.measurements.partials; "
         "ds = gs.simulate(gs.MLP(depth=2, width=3), 1, inputs=2, progress=False, threads=1, "
-        "measure=['bounds', 'correlation', 'noise', P()]); "
+        "measure=['bounds', 'correlation', 'noise', 'entries', P()]); "
         "print(*(float(ds[n].sum()) for n in ('log10_local_bound', 'delta_correlation', "
-        "'mean_cosine', 'weight_partial_quantile')))"
+        "'mean_cosine', 'weight_partial_quantile', 'entry_row_variance')))"
     )
     made = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
@@ -380,8 +381,11 @@ def test_reductions__run_as_plain_python():
         gs.MLP(depth=2, width=3),
         1,
         inputs=2,
-        measure=["bounds", "correlation", "noise", "partials"],
+        measure=["bounds", "correlation", "noise", "entries", "partials"],
     )
-    names = ("log10_local_bound", "delta_correlation", "mean_cosine", "weight_partial_quantile")
+    names = (
+        "log10_local_bound", "delta_correlation", "mean_cosine", "weight_partial_quantile",
+        "entry_row_variance",
+    )  # fmt: skip
     expected = [float(ds[name].sum()) for name in names]
     np.testing.assert_allclose([float(word) for word in made.stdout.split()], expected, rtol=1e-10)

@@ -301,7 +301,7 @@ def test_save__refuses_other_types_and_places(path, tmp_path):
         storage.save(result(), tmp_path)
 
 
-@pytest.mark.parametrize("step", ["_write_netcdf", "_append_trailer"])
+@pytest.mark.parametrize("step", ["write_netcdf", "append_trailer"])
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_save__leaves_the_old_file_when_it_fails(path, monkeypatch, step, error):
     storage.save(result(), path)

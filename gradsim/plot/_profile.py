@@ -92,11 +92,11 @@ def profile(
     floor = float(curves.where(np.isfinite(curves)).min())
     for index, style in styles:
         here = norms.isel(index)
-        label = ", ".join(filter(None, [_condition(here, varied), _zeros(here, dim)]))
+        label = ", ".join(filter(None, [condition_text(here, varied), _zeros(here, dim)]))
         _draw(ax, curves.isel(index), dim, floor, style | {"label": label or "_median"})
     _label(ax, norms, dim, band, curves)
     if legend and ax.get_legend_handles_labels()[1]:
-        legend_of(ax)
+        beside(ax)
     return ax
 
 
@@ -158,7 +158,7 @@ def _colors(count: int, ordered: bool) -> list[Any]:
     return list(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, count)))
 
 
-def _condition(here: xr.DataArray, varied: list[Any]) -> str:
+def condition_text(here: xr.DataArray | xr.Dataset, varied: list[Any]) -> str:
     """Name a condition, as in `tanh, sigma_w = 1.5`."""
     values = {name: here[name].item() if name in here.coords else "?" for name in varied}
     return ", ".join(
@@ -217,8 +217,8 @@ def text_of(norms: xr.DataArray) -> str:
     return name if spelled else f"log10 {name}"
 
 
-def legend_of(ax: Axes) -> None:
-    """Draw a legend beside the axes, or inside where the figure has no layout engine."""
+def beside(ax: Axes) -> None:
+    """Draw the legend beside the axes, or inside where the figure has no layout engine."""
     columns = _columns(len(ax.get_legend_handles_labels()[1]))
     if ax.figure.get_layout_engine() is None:
         ax.legend(fontsize="small", ncols=columns)

@@ -12,7 +12,7 @@ from gradsim._validate import choice
 from gradsim.initializers import initializers
 from gradsim.models import RNN
 from gradsim.plot._condition import known, model_of, one_condition
-from gradsim.plot._profile import OKABE_ITO, legend_of, new_axes
+from gradsim.plot._profile import OKABE_ITO, beside, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,5 +150,5 @@ def _finish(ax: Axes, ds: xr.Dataset, what: str) -> Axes:
     if not ax.get_title(loc="left"):
         count = ds.sizes["seed"]
         ax.set_title(f"{what}, {count} network{'s' * (count > 1)}", loc="left", fontsize="small")
-    legend_of(ax)
+    beside(ax)
     return ax

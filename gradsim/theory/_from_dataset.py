@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from gradsim._config import model_of, vary_of
 from gradsim.models import MLP, RNN
 from gradsim.sweep import Sweep, expand
 
 _UNLIMITED = 2**62  # bytes: the conditions are already in a result
-_KINDS = {"MLP": MLP, "RNN": RNN}
 
 
 class Source(NamedTuple):
@@ -43,19 +43,15 @@ def source_of(ds: xr.Dataset, x_norm: float | None = None) -> Source:
         raise ValueError(
             "theory is for random weights: ds is a result of a Network, whose weights were given"
         )
-    fields = {name: _tuples(value) for name, value in config["model"].items()}
-    kind = _KINDS[fields.pop("kind")]
-    if isinstance(fields.get("width"), tuple):
-        fields["depth"] = len(fields["width"]) - 1
+    model = model_of(config)
+    kind = type(model)
     given = config["inputs"]
-    if given is not None and fields.get("input_width") is None:
-        fields["input_width"] = given["shape"][-1]
+    if given is not None and model.input_width is None:
+        model = model.with_fields(input_width=given["shape"][-1])
     targets = config["targets"]
-    if targets is not None and len(targets["shape"]) > 2 and kind is MLP:
-        fields["output_width"] = fields["output_width"] or targets["shape"][-1]
-    model = kind(**fields)
-    vary = {name: [_tuples(value) for value in values] for name, values in config["vary"]}
-    sweep = expand(model, vary, _UNLIMITED)
+    if targets is not None and len(targets["shape"]) > 2 and isinstance(model, MLP):
+        model = model.with_fields(output_width=model.output_width or targets["shape"][-1])
+    sweep = expand(model, vary_of(config), _UNLIMITED)
     if given is None:
         return Source(sweep, None if kind is RNN else x_norm, config["examples"])
     features = given["shape"][-1]
@@ -75,7 +71,3 @@ def _mean_square(given: dict[str, Any]) -> float:
             "result; pass their norm as x_norm"
         )
     return float(np.mean(np.square(np.array(given["values"]))))
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
