@@ -48,7 +48,7 @@ def group(source, names, printed, values, kind=ASYMPTOTIC, error=None):
     """Group from texts of words; one name is counted on."""
     words = printed.split()
     names = names.split() if isinstance(names, str) else list(names)
-    if len(names) == 1:
+    if len(names) == 1 < len(words):
         names = [f"{names[0]} {i + 1}" for i in range(len(words))]
     return Group(source, tuple(names), tuple(words), values, kind, error)
 

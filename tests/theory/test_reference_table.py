@@ -15,12 +15,14 @@ from gradsim.theory._layer_law import Slopes, cumulants
 from .reference import agrees
 from .reference_feedforward import FALSE as FALSE_FORWARD
 from .reference_feedforward import GROUPS as FORWARD
+from .reference_finite_width import FALSE as FALSE_FINITE
+from .reference_finite_width import GROUPS as FINITE
 from .reference_recurrent import FALSE as FALSE_RECURRENT
 from .reference_recurrent import GROUPS as RECURRENT
 from .reference_simulated import ROWS as ROWS_FORWARD
 from .reference_simulated_recurrent import ROWS as ROWS_RECURRENT
 
-FALSE = FALSE_FORWARD | FALSE_RECURRENT
+FALSE = FALSE_FORWARD | FALSE_FINITE | FALSE_RECURRENT
 FORM = "{:<66} {:>14} {:>14} {:>22} {:>20}  {}"
 
 
@@ -28,7 +30,7 @@ FORM = "{:<66} {:>14} {:>14} {:>22} {:>20}  {}"
 def computed():
     """(line, whether it agrees, whether it is known to be false) of every number."""
     found = []
-    for group in (*FORWARD, *RECURRENT):
+    for group in (*FORWARD, *FINITE, *RECURRENT):
         for source, name, printed, value, same in group.lines():
             reason, true = FALSE.get((source, name), ("", None))
             note = f"{group.kind}; printed is false: {reason}" if reason else group.kind
