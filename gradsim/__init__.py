@@ -13,9 +13,11 @@ except PackageNotFoundError:  # run from the repository, uninstalled
     __version__ = "0.1.0"
 
 from gradsim import analysis, inputs, plot, theory
+from gradsim._cluster import PartialRunError
 from gradsim._from_arrays import from_arrays
 from gradsim.activations import activations
 from gradsim.cells import cell, cells
+from gradsim.estimate import Estimate, estimate
 from gradsim.expressions import activation
 from gradsim.extend import extend
 from gradsim.gradients import Gradients, backward
@@ -25,32 +27,39 @@ from gradsim.measurements import measurements
 from gradsim.merge import merge
 from gradsim.models import MLP, RNN
 from gradsim.network import Network, network
+from gradsim.own_measurements import measurement
 from gradsim.scaled import Scaled, UnderflowError
 from gradsim.simulate import simulate
 from gradsim.storage import save
 from gradsim.train import train
 from gradsim.verify import VerificationError, verify
+from gradsim.views import View
 
 __all__ = [
     "MLP",
     "RNN",
+    "Estimate",
     "Gradients",
     "Network",
+    "PartialRunError",
     "Scaled",
     "UnderflowError",
     "VerificationError",
+    "View",
     "activation",
     "activations",
     "analysis",
     "backward",
     "cell",
     "cells",
+    "estimate",
     "extend",
     "from_arrays",
     "initializer",
     "initializers",
     "inputs",
     "load",
+    "measurement",
     "measurements",
     "merge",
     "network",

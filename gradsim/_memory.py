@@ -3,6 +3,7 @@
 Sizes are Python's own integers, for what a call asks for may be far beyond any memory.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 from gradsim.cells import table_of
@@ -30,6 +31,17 @@ def require(memory: int, **needs: int) -> None:
 
 def _gigabytes(size: int) -> str:
     return f"{min(size, 10**300) / 1e9:.3g} GB"  # a float has to hold it
+
+
+def resident_bytes() -> int:
+    """Memory of this process now; where the system does not tell, the most it has had."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except FileNotFoundError:  # macOS, whose ru_maxrss is in bytes
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def conditions_bytes(count: int) -> int:

@@ -39,19 +39,24 @@ def run_passes(
     """
     with threadpool_limits(1, user_api="blas"):
         for item in passes:
-            _run_pass(item, np.array(seeds, np.uint64), key, workers, place, bar)
+            run_pass(item, np.array(seeds, np.uint64), key, workers, place, bar)
+
+
+def chunk_seeds(item: Pass) -> int:
+    """Most networks of a chunk."""
+    return max(1, min(int(CHUNK_SECONDS / item.cost), CHUNK_BYTES // results_bytes(item)))
 
 
 def _chunks(item: Pass, seeds: int, workers: int) -> list[tuple[int, int]]:
     """Ranges of places, about `CHUNK_SECONDS` each, at least one a worker."""
-    fits = CHUNK_BYTES // results_bytes(item)
-    size = max(1, min(int(CHUNK_SECONDS / item.cost), -(-seeds // workers), fits))
+    size = min(chunk_seeds(item), -(-seeds // workers))
     return [(first, min(first + size, seeds)) for first in range(0, seeds, size)]
 
 
-def _run_pass(
+def run_pass(
     item: Pass, seeds: np.ndarray, key: int, workers: int, place: Place, bar: "Bar"
 ) -> None:
+    """Run one pass over all seeds (seed,) uint64; ``bar`` is told of the layers done."""
     chunks = _chunks(item, len(seeds), workers)
     stop = np.zeros((1, 1), np.int64)
     crew = [Worker(item, stop) for _ in range(min(workers, len(chunks)))]

@@ -17,17 +17,21 @@ from gradsim.merge import assemble
 from gradsim.store import RunFolder, Writer, writing
 
 if TYPE_CHECKING:
+    from gradsim._cluster import Remote
     from gradsim.simulate import Run
 
 RESULT = "result.nc"
 
 
-def run_stored(run: "Run", store: Any, progress: bool | None) -> xr.Dataset:
-    """Run what a folder does not have yet; the whole result."""
+def run_stored(
+    run: "Run", store: Any, progress: bool | None, remote: "Remote | None" = None
+) -> xr.Dataset:
+    """Run what a folder does not have yet, here or on a cluster; the whole result."""
     path = resolved(store, "simulate")
     work = Work(run, whole=False)
     with writing(path, run.config(), work.part_seeds, stored_arrays(run)) as folder:
-        complete(work, folder, cut(folder.missing(), folder.part_seeds), progress)
+        parts = cut(folder.missing(), folder.part_seeds)
+        (complete if remote is None else remote.complete)(work, folder, parts, progress)
         return result(folder, run.memory)
 
 

@@ -19,12 +19,12 @@ from gradsim.plan import build
 from gradsim.workspace import results_bytes, work_bytes
 
 if TYPE_CHECKING:
+    from gradsim.plan import Pass
     from gradsim.simulate import Run
 
 PART_BYTES = 2**25  # results of a part
 PART_SECONDS = 20.0  # of one thread, roughly: what a killed process loses
 MOST_SEEDS = 2**20
-COPIES = 2  # of a result while it becomes a Dataset
 WRITTEN = 4  # parts in memory where they are written: one runs, one is written, with their copies
 
 
@@ -37,6 +37,18 @@ class Work:
         The checked call.
     whole
         Whether all its results are to be in memory at once, or one part after the other.
+    probe
+        Whether a few networks are to run alone, whose results fit where all do not.
+
+    Attributes
+    ----------
+    passes
+        What the engine runs.
+    result_bytes, held_bytes, run_bytes
+        The values of the result; what is in memory beside the workers; and all that the run
+        takes, which is what `memory_limit` is about.
+    workers
+        Threads that there is memory for.
 
     Raises
     ------
@@ -44,28 +56,36 @@ class Work:
         If the results and one network do not fit, before any work.
     """
 
-    def __init__(self, run: "Run", *, whole: bool = True) -> None:
+    def __init__(self, run: "Run", *, whole: bool = True, probe: bool = False) -> None:
         self.run = run
-        result = Collector(run).nbytes()
-        self.seed_bytes = result // len(run.seeds)
+        self.result_bytes = Collector(run).nbytes()
+        self.seed_bytes = self.result_bytes // len(run.seeds)
         examples, given = run.inputs.count, run.given is not None
         least = max(pass_bytes(m, examples, run.options, given) for m in run.sweep.models)
-        held = COPIES * result if whole else WRITTEN * self.seed_bytes
-        require(run.memory, result_and_copy=held, network=least)
+        held = self.result_bytes if whole else WRITTEN * self.seed_bytes
+        require(run.memory, result=0 if probe else held, network=least)
         self.passes = list(build(run.sweep.models, run.inputs, run.targets, run.options, run.given))
         if not whole:
             held = WRITTEN * self.seed_bytes * min(self.part_seeds, len(run.seeds))
-        self._workers = self._fit(held)
-
-    def _fit(self, held: int) -> int:
-        """Workers that fit into memory; MemoryError before any work where not even one does."""
-        memory = self.run.memory
-        chunks = [max(results_bytes(item), _pool.CHUNK_BYTES) for item in self.passes]
-        largest = max(work_bytes(item) + chunk for item, chunk in zip(self.passes, chunks))
+        worker = max(map(self._worker_bytes, self.passes))
         made = [item.maker.model.init for item in self.passes if item.maker is not None]
         network = f"network, init={made[0]!r} holds all its weights" if made else "network"
-        require(memory, **{"result_and_copy": held, network: largest})
-        return max(1, min(self.run.threads, (memory - held) // largest))
+        require(run.memory, **{"result": 0 if probe else held, network: self.plan_bytes + worker})
+        self.held_bytes = held + self.plan_bytes
+        self.workers = max(1, min(run.threads, (run.memory - self.held_bytes) // worker))
+        self.run_bytes = self.held_bytes + self.workers * worker
+
+    @property
+    def plan_bytes(self) -> int:
+        """Memory of the passes: arrays that all workers read, and what theirs start with."""
+        arrays = (a for item in self.passes for part in (item.shared, item.start)
+                  for a in part.values())  # fmt: skip
+        return sum(array.nbytes for array in arrays)
+
+    def _worker_bytes(self, item: "Pass") -> int:
+        """Memory of a worker with the results of its chunk."""
+        networks = min(_pool.chunk_seeds(item), len(self.run.seeds))
+        return work_bytes(item) + networks * results_bytes(item)
 
     @property
     def part_seeds(self) -> int:
@@ -74,9 +94,13 @@ class Work:
         most = min(PART_BYTES // max(self.seed_bytes, 1), int(PART_SECONDS / seconds), MOST_SEEDS)
         return 1 << (max(most, 1).bit_length() - 1)
 
+    def layers(self, seeds: int) -> int:
+        """Layers that a number of seeds takes, forward and backward."""
+        return sum(2 * item.scalars["layers"] * seeds for item in self.passes)
+
     def bar(self, seeds: int, progress: bool | None) -> AbstractContextManager["_pool.Bar"]:
         """Progress over a number of seeds."""
-        return _pool.Bar(sum(2 * p.scalars["layers"] * seeds for p in self.passes), progress)
+        return _pool.Bar(self.layers(seeds), progress)
 
     def part(self, places: range, bar: "_pool.Bar") -> xr.Dataset:
         """Result of the seeds at some places (consecutive)."""
@@ -84,7 +108,7 @@ class Work:
         run = replace(self.run, seeds=self.run.seeds[places.start : places.stop])
         collector = Collector(run)
         collector.allocate()
-        _pool.run_passes(self.passes, run.seeds, run.key, self._workers, collector.add, bar)
+        _pool.run_passes(self.passes, run.seeds, run.key, self.workers, collector.add, bar)
         return collector.dataset(time.perf_counter() - begin)
 
 

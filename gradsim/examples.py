@@ -139,7 +139,7 @@ def parse_targets(targets: Any, models: Sequence[MLP | RNN], inputs: Inputs) -> 
     array = as_numbers("targets", targets)
     whole_numbers = "cross_entropy" in losses and array.dtype.kind in "iu"
     if whole_numbers and _are_labels(array, inputs):
-        return Targets(*_label_steps(array, recurrent, inputs))
+        return Targets(*_label_steps(array.astype(np.int64), recurrent, inputs))
     array = array.astype(np.float64)
     most = 3 if recurrent else 2
     if not 1 <= array.ndim <= most:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gradsim._cluster import Remote
 from gradsim._config import array_text, compact, given_arrays, input_coords, stored_arrays
 from gradsim._stored import run_stored
 from gradsim._validate import (
@@ -54,10 +55,10 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What rebuilds the call, as plain data."""
         arrays = {name: array_text(array) for name, array in given_arrays(self).items()}
-        written, coords = sources(self.sweep.models), input_coords(self)
+        coords = input_coords(self)
         return (
             self.source
-            | ({"cells": written} if written else {})
+            | sources(self.sweep.models, self.measure)
             | ({"input_coords": coords} if coords else {})
             | {
                 "seeds": compact(self.seeds),
@@ -88,6 +89,7 @@ def simulate(
     memory_limit: int | None = None,
     progress: bool | None = None,
     store: Any = None,
+    client: Any = None,
 ) -> xr.Dataset:
     """Run an ensemble of random networks forward and backward.
 
@@ -128,6 +130,9 @@ def simulate(
         A run folder: results are written there in parts as they come, so that a run that was
         stopped, by whatever, goes on where it was when it is called again.  Results may be larger
         than memory.  The numbers are those of the same call without it, bit for bit.
+    client
+        A connected ``distributed.Client`` whose workers run the parts, each on one thread or on
+        `threads`; any kind of cluster.
 
     Returns
     -------
@@ -144,6 +149,8 @@ def simulate(
         kernels; says what differs.
     MemoryError
         If the result (with `store` a part of it) or one network does not fit, before any work.
+    gradsim.PartialRunError
+        If parts of the run killed every worker of `client` that took them; all others are kept.
     OSError
         If another process writes to the store, or it cannot be written; nothing is lost.
     KeyboardInterrupt
@@ -162,8 +169,11 @@ def simulate(
         dtype=dtype, key=key, threads=threads, memory_limit=memory_limit,
     )  # fmt: skip
     progress = parse_progress(progress)
+    remote = None if client is None else Remote(client, threads, memory_limit)
     if store is not None:
-        return run_stored(run, store, progress)
+        return run_stored(run, store, progress, remote)
+    if remote is not None:
+        return remote.run(run, progress)
     work, places = Work(run), range(len(run.seeds))
     with work.bar(len(places), progress) as bar:
         return work.part(places, bar).assign_coords(stored_arrays(run).coords)

@@ -34,6 +34,11 @@ class ForeignPartError(InvalidFileError):
     """A part is sound, but of another run: it is not written over."""
 
 
+def part_path(folder: str, first: int, last: int) -> str:
+    """File of a part in a run folder, by the places of its first and last seed."""
+    return os.path.join(folder, _PARTS, f"part-{first:012d}-{last:012d}.nc")
+
+
 class RunFolder:
     """A run folder, open for reading; `writing` opens one for adding parts.
 
@@ -76,7 +81,7 @@ class RunFolder:
 
     def part_path(self, first: int, last: int) -> str:
         """File of a part, by the places of its first and last seed."""
-        return self._file(_PARTS, f"part-{first:012d}-{last:012d}.nc")
+        return part_path(self.path, first, last)
 
     def _read_manifest(self) -> None:
         """Find the parts: those in the manifest are taken at its word until they are read."""

@@ -35,6 +35,7 @@ except ModuleNotFoundError:  # run from the repository, uninstalled
     import gradsim as gs
 
 from gradsim.studies import _study, nielsen
+from gradsim.studies._digits import digits
 
 DEPTHS = (3, 5, 10, 50)
 TITLES = {"sigma_w = 1": "sigma_w = 1", "usual": "Glorot; relu: He", "critical": "critical gain"}
@@ -74,7 +75,7 @@ def depth_profile(
     ModuleNotFoundError
         If scikit-learn, which has the digits, is not installed.
     """
-    inputs, targets = _digits(examples)
+    inputs, targets = digits(examples)
     folder = _folder(out)
     schemes = ["gaussian", *dict.fromkeys(USUAL.values()), "critical"]
     vary = {"activation": list(USUAL), "init": schemes, "depth": list(DEPTHS)}
@@ -87,19 +88,6 @@ def depth_profile(
         gs.save(ds, folder / "depth_profile.nc")
         figure(ds).savefig(folder / "depth_profile.png", dpi=120)
     return ds
-
-
-def _digits(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (example, feature) in [0, 1] and one-hot targets (example, class)."""
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError as error:
-        needed = 'the digits come with scikit-learn: pip install "gradsim[data]"'
-        raise ModuleNotFoundError(needed) from error
-    digits: Any = load_digits()
-    if not 1 <= count <= len(digits.target):
-        raise ValueError(f"examples must be from 1 to {len(digits.target)}, got {count}")
-    return digits.data[:count] / 16, np.eye(10)[digits.target[:count]]
 
 
 def _folder(out: Any) -> Path | None:

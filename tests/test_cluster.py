@@ -1,0 +1,137 @@
+"""Runs on the workers of a dask cluster: the same bits, whatever happens to the workers."""
+
+import os
+import signal
+from functools import partialmethod
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import gradsim as gs
+from gradsim import _cluster, _work, initializers, store
+from gradsim._cluster_worker import config_digest
+
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+
+MODEL = gs.MLP(depth=20, width=32)
+DEADLY = """
+import multiprocessing, os, signal
+
+def deadly(draw, n_out, n_in, model):
+    "Kills the worker that draws a network whose first number is below -2."
+    numbers = draw.normals(n_out, n_in)
+    if numbers[0, 0] < -2 and multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return numbers
+"""
+
+
+@pytest.fixture(scope="module")
+def client():
+    settings = {
+        "distributed.scheduler.allowed-failures": 1,
+        "distributed.admin.system-monitor.gil.enabled": False,
+    }
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as found,
+    ):
+        yield found
+
+
+def same(left, right):
+    assert left.attrs["gradsim_config"] == right.attrs["gradsim_config"]
+    xr.testing.assert_identical(left.drop_attrs(deep=False), right.drop_attrs(deep=False))
+
+
+def test_client__gives_the_same_bits_with_what_users_made(client):
+    seeds = [*range(7), 2**64 - 1]
+    gs.activation("cluster_swish", lambda t, z: z * t.sigmoid(z))
+    call = {
+        "model": gs.RNN(steps=4, width=6, sigma_u=1.0, activation="cluster_swish"),
+        "seeds": seeds, "vary": {"sigma_w": [0.5, 2.0], "steps": [2, 4]}, "inputs": 2,
+        "batch": "each", "measure": ["gradient", "signal"],
+    }  # fmt: skip
+    same(gs.simulate(**call, client=client, progress=False), gs.simulate(**call, progress=False))
+    assert gs.estimate(**call, client=client).threads == 2
+
+
+def test_client__a_worker_killed_on_the_way_changes_nothing(client, monkeypatch):
+    client.wait_for_workers(2)
+    expected = gs.simulate(MODEL, 300, progress=False)
+    insert, killed = _cluster.Collector.insert, []
+
+    def kill_then_insert(*given):
+        if not killed:
+            killed.extend(client.run(os.getpid).values())
+            os.kill(killed[0], signal.SIGKILL)
+        insert(*given)
+
+    monkeypatch.setattr(_cluster.Collector, "insert", kill_then_insert)
+    same(gs.simulate(MODEL, 300, client=client, progress=False), expected)
+    assert len(killed) == 2
+
+
+def test_client__a_part_that_kills_every_worker_is_reported_alone(client):
+    space = {"__name__": "__main__"}
+    exec(DEADLY, space)
+    if "cluster_deadly" not in initializers:
+        gs.initializer("cluster_deadly")(space["deadly"])
+    model = gs.MLP(depth=1, width=3, init="cluster_deadly")
+    first = np.array([gs.network(model, seed).weights[0][0, 0] for seed in range(64)])
+    guilty = set(np.flatnonzero(first < -2) // 8)
+    assert len(guilty) == 1, "the premise: one part of eight"
+    client.wait_for_workers(2)
+    with pytest.raises(gs.PartialRunError) as caught:
+        gs.simulate(model, 64, client=client, progress=False)
+    (part,) = guilty
+    assert [list(seeds) for seeds in caught.value.seeds] == [list(range(8 * part, 8 * part + 8))]
+    assert f"seeds {8 * part} to {8 * part + 7} died" in str(caught.value)
+    kept = gs.simulate(model, 64, progress=False)
+    kept = kept.sel(seed=[seed for seed in range(64) if seed // 8 != part])
+    xr.testing.assert_identical(
+        caught.value.result.drop_attrs(deep=False), kept.drop_attrs(deep=False)
+    )
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_client__fills_a_store_whose_workers_are_killed(client, tmp_path, monkeypatch, shared):
+    client.wait_for_workers(2)
+    expected = gs.simulate(MODEL, 150, progress=False)
+    monkeypatch.setattr(_work, "MOST_SEEDS", 16)  # 10 parts
+    monkeypatch.setattr(_cluster, "config_digest", config_digest if shared else lambda store: "")
+    killed, written = [], []
+
+    def kill_and_call(self, *given, call):
+        if shared and not killed and len(written) > 2:
+            killed.extend(client.run(os.getpid).values())
+            os.kill(killed[-1], signal.SIGKILL)
+        written.append(call.__name__)
+        return call(self, *given)
+
+    for name in ("add", "list_part"):
+        call = getattr(store.Writer, name)
+        monkeypatch.setattr(store.Writer, name, partialmethod(kill_and_call, call=call))
+    same(gs.simulate(MODEL, 150, client=client, store=tmp_path / "run", progress=False), expected)
+    assert len(killed) == 2 * shared
+    assert set(written) == ({"list_part"} if shared else {"add", "list_part"})
+    again = gs.simulate(MODEL, 150, client=client, store=tmp_path / "run", progress=False)
+    same(again, expected)
+    assert written.count("list_part") == 10
+    same(gs.load(tmp_path / "run"), expected)
+
+
+def test_client__what_a_worker_refuses_is_raised_here(client):
+    with pytest.raises(MemoryError, match="memory_limit"):
+        gs.simulate(MODEL, 10, client=client, memory_limit=200_000, progress=False)
+
+
+@pytest.mark.parametrize("client", ["tcp://127.0.0.1:8786", 3])
+def test_client__must_be_one(client):
+    with pytest.raises(TypeError, match=r"client must be a distributed.Client, got"):
+        gs.simulate(MODEL, 2, client=client)
