@@ -26,7 +26,8 @@ from gradsim.studies._claim import (
     status,
     verdict,
 )
-from gradsim.studies._command import parser, seeds_of
+from gradsim.studies._command import parser, seeds_of, store_of
+from gradsim.studies._parts import measured
 from gradsim.studies._picture import band, canvas, decades
 from gradsim.studies._report import conclusion, report, verdict_table
 
@@ -45,6 +46,7 @@ __all__ = [
     "report",
     "seeds_of",
     "status",
+    "store_of",
     "verdict",
     "verdict_table",
 ]
@@ -87,7 +89,13 @@ class Study:
     figure: Callable[[xr.Dataset], Any]
 
     def run(
-        self, seeds: Any = None, *, out: Any = None, threads: int | None = None, quick: bool = False
+        self,
+        seeds: Any = None,
+        *,
+        out: Any = None,
+        threads: int | None = None,
+        quick: bool = False,
+        store: Any = None,
     ) -> xr.Dataset:
         """Run the study.
 
@@ -99,6 +107,8 @@ class Study:
             Folder for ``NAME.nc`` and ``NAME.png``; None writes nothing.
         quick
             Whether None seeds means few: the verdict may then be undecided.
+        store
+            Run folder for the numbers of its networks: a study that was stopped goes on there.
 
         Returns
         -------
@@ -118,7 +128,10 @@ class Study:
             raise ValueError(f"{self.name}: an interval needs at least 2 seeds, got {count}")
         if out is not None:
             Path(out).mkdir(parents=True, exist_ok=True)
-        ds = self.measure(seeds, threads)
+        if store is None:
+            ds = self.measure(seeds, threads)
+        else:
+            ds = measured(self.name, self.measure, seeds, threads, store, self.quick)
         ds = ds.assign(judged(self.name, self.parts, self.estimate(ds)))
         terms = {
             name: getattr(self, name)
@@ -141,7 +154,9 @@ class Study:
         """Run the study from the command line."""
         asked = parser(self.name, self.claim, self.networks, self.quick).parse_args(arguments)
         begin = time.perf_counter()
-        ds = self.run(seeds_of(asked), out=asked.out, threads=asked.threads)
+        ds = self.run(
+            seeds_of(asked), out=asked.out, threads=asked.threads, store=store_of(asked, self.name)
+        )
         print(report(ds))
         seconds = time.perf_counter() - begin
         print(f"\n{asked.out}: {self.name}.nc and {self.name}.png, in {seconds:.0f} s")

@@ -51,12 +51,13 @@ def depth_profile(
     out: Any = None,
     threads: int | None = None,
     progress: bool | None = None,
+    store: Any = None,
 ) -> xr.Dataset:
     """Run the networks on the digits.
 
     Parameters
     ----------
-    seeds, threads, progress
+    seeds, threads, progress, store
         As in :func:`gradsim.simulate`.
     examples
         The number of digits.
@@ -80,8 +81,9 @@ def depth_profile(
     schemes = ["gaussian", *dict.fromkeys(USUAL.values()), "critical"]
     vary = {"activation": list(USUAL), "init": schemes, "depth": list(DEPTHS)}
     ds = gs.simulate(
-        MODEL, seeds, vary=vary, inputs=inputs, targets=targets, threads=threads, progress=progress
-    )
+        MODEL, seeds, vary=vary, inputs=inputs, targets=targets, threads=threads, progress=progress,
+        store=store,
+    )  # fmt: skip
     ds = _by_gain(ds)
     ds.attrs["gradsim_config"] = _config(ds.attrs["gradsim_config"])
     if folder:
@@ -265,9 +267,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     seeds = _study.seeds_of(asked)
     begin = time.perf_counter()
-    ds = depth_profile(seeds, asked.examples, out=asked.out, threads=asked.threads)
+    store = _study.store_of(asked, "depth_profile")
+    ds = depth_profile(seeds, asked.examples, out=asked.out, threads=asked.threads, store=store)
     print(report(ds), "\n")
-    print(nielsen.report(nielsen.nielsen(seeds, out=asked.out, threads=asked.threads)))
+    store = _study.store_of(asked, "nielsen")
+    ds = nielsen.nielsen(seeds, out=asked.out, threads=asked.threads, store=store)
+    print(nielsen.report(ds))
     seconds = time.perf_counter() - begin
     print(f"\n{asked.out}: depth_profile and nielsen, .nc and .png each, in {seconds:.0f} s")
     return 0

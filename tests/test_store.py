@@ -431,3 +431,28 @@ def test_load__lazily_in_dask_chunks(finished, whole, tmp_path):
         assert_same(ds.compute(), whole)
     with pytest.raises(ValueError, match="lazy must be False, True or 'dask'"):
         gs.load(finished, lazy="yes")
+
+
+# Studies
+
+
+def test_study__goes_on_where_it_was_stopped(folder):
+    from gradsim.studies import bound
+    from gradsim.studies._parts import measured
+
+    calls = []
+
+    def measure(seeds, threads):
+        calls.append(list(seeds))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return bound.measure(seeds, threads)
+
+    with pytest.raises(KeyboardInterrupt):
+        measured("bound", measure, 5, None, folder, 2)
+    found = measured("bound", measure, 5, None, folder, 2)
+    assert calls == [[0, 1], [2, 3], [2, 3], [4]]
+    whole = bound.measure(5, None)
+    xr.testing.assert_identical(found.drop_attrs(deep=False), whole.drop_attrs(deep=False))
+    with pytest.raises(ValueError, match="the folder holds another run: study: stored 'bound'"):
+        measured("other", measure, 5, None, folder, 2)
