@@ -45,9 +45,8 @@ def digest(config: Mapping[str, Any]) -> str:
 
 def compact(seeds: Sequence[int]) -> dict[str, list[int]]:
     """Seeds as [first, stop] where they are a range."""
-    if isinstance(seeds, range) and seeds.step == 1:  # which may be long
-        return {"range": [seeds.start, seeds.stop]}
-    whole = all(seed == expected for seed, expected in zip(seeds, count(seeds[0])))
+    ranged = isinstance(seeds, range) and seeds.step == 1  # it may be too long to walk through
+    whole = ranged or all(seed == expected for seed, expected in zip(seeds, count(seeds[0])))
     return {"range": [seeds[0], seeds[-1] + 1]} if whole else {"list": list(seeds)}
 
 

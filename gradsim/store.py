@@ -35,6 +35,10 @@ def part_path(folder: str, first: int, last: int) -> str:
     return os.path.join(folder, _PARTS, f"part-{first:012d}-{last:012d}.nc")
 
 
+class ForeignPartError(InvalidFileError):
+    """A part is sound, but of another run: it is not written over."""
+
+
 class RunFolder:
     """A run folder, open for reading; `writing` opens one for adding parts.
 
@@ -138,7 +142,7 @@ class RunFolder:
         if not wrong and not np.array_equal(ds.seed.values.astype(np.uint64), expected):
             wrong = [f"seeds: not those at places {first} to {last}"]
         if wrong:
-            raise InvalidFileError(f"{path!r} belongs to another run: {'; '.join(wrong)}")
+            raise ForeignPartError(f"{path!r} belongs to another run: {'; '.join(wrong)}")
 
     def missing(self) -> list[range]:
         """Ranges of places without a part."""
@@ -193,9 +197,10 @@ class Writer(RunFolder):
         for first, last in self._unlisted:
             try:
                 self.entries[first] = self.check(first, last)
-            except InvalidFileError as error:
-                if "another run" in str(error):
-                    raise
+            except ForeignPartError:
+                raise
+            except InvalidFileError:
+                continue
         self._unlisted = []
         if found or self._damaged:
             _atomic.write(self._file(_MANIFEST), _manifest.text(self.entries.values()))

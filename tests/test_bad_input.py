@@ -193,7 +193,7 @@ BAD = [
     ("sim(vary={'activation': 'tanh'})", TypeError, "vary['activation']", "'tanh'"),
     ("sim(vary={'activation': ['tanh', 'rleu']})", ValueError, "activation", "did you mean 'relu'"),
     ("sim(vary={'sigma_w': [1, -1]})", ValueError, "sigma_w", "-1"),
-    ("sim(vary={'sigma_w': ones(2, 2) * [[1], [2]]})", TypeError, "sigma_w", "[1.0, 1.0]"),
+    ("sim(vary={'sigma_w': ones(2, 2) * [[1], [2]]})", TypeError, "sigma_w", "(1.0, 1.0)"),
     ("sim(vary={'depth': [3, True]})", TypeError, "depth", "True"),
     ("sim(vary={'depth': [2.0, 3.0]})", TypeError, "depth", "2.0"),
     ("sim(gs.MLP(width=(4, 4)), vary={'depth': [2]})", ValueError, "vary['depth']", "width"),

@@ -216,7 +216,7 @@ def test_load__refuses_every_flip_and_cut_of_a_file(tmp_path):
     path, draw = tmp_path / "run.nc", random.Random(2)
     gs.save(run(), path)
     content = path.read_bytes()
-    for _ in range(FLIPS // 2):
+    for _ in range(FLIPS):
         damage(path, draw)
         with pytest.raises(storage.InvalidFileError, match=r"run\.nc"):
             gs.load(path)

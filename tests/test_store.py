@@ -292,6 +292,19 @@ def test_merge__names_gaps_and_disagreements(stopped, whole, tmp_path):
         gs.merge([])
 
 
+def test_merge__takes_results_of_train_and_says_who_made_what(tmp_path):
+    call = {"learning_rate": 0.1, "steps": 3}
+    first, second = gs.train(MODEL, 2, **call), gs.train(MODEL, range(2, 5), **call)
+    provenance = json.loads(second.attrs["gradsim_provenance"]) | {"cpu": "another"}
+    second.attrs["gradsim_provenance"] = json.dumps(provenance)
+    gs.save(first, tmp_path / "a.nc")
+    gs.save(second, tmp_path / "b.nc")
+    found = gs.merge([tmp_path / "a.nc", tmp_path / "b.nc"], tmp_path / "c.nc")
+    assert_same(found, gs.train(MODEL, 5, **call))
+    mixed = json.loads(found.attrs["gradsim_provenance"])["mixed"]
+    assert [maker["cpu"] == "another" for maker in mixed] == [False, True]
+
+
 # extend
 
 
