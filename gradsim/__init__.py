@@ -12,7 +12,7 @@ try:
 except PackageNotFoundError:  # run from the repository, uninstalled
     __version__ = "0.1.0"
 
-from gradsim import analysis, inputs, plot, theory
+from gradsim import analysis, config, inputs, plot, theory
 from gradsim._cluster import PartialRunError
 from gradsim._from_arrays import from_arrays
 from gradsim.activations import activations
@@ -52,6 +52,7 @@ __all__ = [
     "backward",
     "cell",
     "cells",
+    "config",
     "estimate",
     "extend",
     "from_arrays",

@@ -89,6 +89,10 @@ class Remote:
         """Threads of all workers now."""
         return sum(self.client.nthreads().values())
 
+    def _share(self, seeds: int) -> int:
+        """Most seeds of a part, a power of two, where every thread is to have four of them."""
+        return 1 << (max(seeds // (4 * max(self.cores, 1)), 1).bit_length() - 1)
+
     def run(self, run: "Run", progress: bool | None) -> xr.Dataset:
         """Run all parts, with the result in memory.
 
@@ -100,9 +104,8 @@ class Remote:
         begin = time.perf_counter()
         work, collector = Work(run), Collector(run)
         collector.allocate()
-        # Fewer seeds than a part on disk has, so that there is one for every thread.
-        size = min(work.part_seeds, -(-len(run.seeds) // (4 * max(self.cores, 1))))
-        parts = cut([range(len(run.seeds))], size)
+        whole = range(len(run.seeds))
+        parts = cut([whole], min(work.part_seeds, self._share(len(whole))))
         with work.bar(len(run.seeds), progress) as bar:
             crew = _Crew(self, work, bar)
             failed = crew.complete(parts, lambda at, ds: collector.insert(at.start, ds))
@@ -133,7 +136,8 @@ class Remote:
 
         missing = sum(map(len, folder.missing()))
         with work.bar(missing, progress) as bar:
-            failed = _Crew(self, work, bar, folder.path).complete(parts, take)
+            crew = _Crew(self, work, bar, folder.path)
+            failed = crew.complete(cut(parts, self._share(missing)), take)
         if failed:
             raise _partial(work.run.seeds, failed)
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -32,9 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["study"] and given[1:2] not in (["-h"], ["--help"]):
-        from gradsim.studies.__main__ import main as study  # its options are those of the study
-
-        return _guarded(lambda: study(given[1:]))
+        # A program beside this one, with options of its own: started by name, not built upon.
+        return _guarded(lambda: import_module("gradsim.studies.__main__").main(given[1:]))
     asked = parser().parse_args(given)
     return _guarded(lambda: _run(asked))
 

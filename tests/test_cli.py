@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import xarray as xr
 
 import gradsim as gs
-from gradsim import cli
+from gradsim import cli, config
 
 CONFIG = """
 seeds = 20
@@ -158,6 +161,20 @@ def test_main__help_and_unknown_words_end_as_argparse_does(capsys, words, code):
         cli.main(words.split())
     assert caught.value.code == code
     assert ("exit codes" in capsys.readouterr().out) == (code == 0)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/long_runs.md"])
+def test_pages__show_files_that_can_be_read_and_commands_that_exist(page, tmp_path):
+    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "shown.toml").write_text(shown)
+    assert config.read(tmp_path / "shown.toml")["model"] == gs.MLP(
+        depth=50, width=64 if page == "README.md" else 32
+    )
+    lines = re.findall(r"^(?:\$ )?gradsim (.*)", text, re.MULTILINE)
+    assert len(lines) > 3
+    for line in lines:
+        cli.parser().parse_args(shlex.split(line, comments=True))
 
 
 def test_study__lists_all_without_a_name(capsys):

@@ -1,0 +1,68 @@
+"""The arithmetic of a run on many nodes: ``python -m benchmarks.plan --networks 1e9 --nodes 1000``.
+
+Rates and sizes are those of a few networks run and saved here.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from dataclasses import replace
+
+import gradsim as gs
+from gradsim import _manifest
+from gradsim._work import Work
+from gradsim.simulate import prepare
+
+MODEL = gs.MLP(depth=50, width=32)
+SAVED = 512  # networks whose file is weighed
+TASK_SECONDS = 1e-3  # of a dask scheduler for a task: its own documentation's upper figure
+
+
+def facts(networks: int, nodes: int, cores: int) -> dict[str, float]:
+    """Numbers of the plan, each by what it is called in the guide."""
+    run = prepare(
+        MODEL, networks, vary=None, inputs=None, targets=None, batch="mean",
+        measure=("gradient",), dtype="float64", key=0, threads=1, memory_limit=None,
+    )  # fmt: skip
+    work = Work(replace(run, memory=2**60), whole=False)
+    rate = networks / gs.estimate(MODEL, networks, threads=1, store="any").seconds
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "part.nc")
+        gs.save(gs.simulate(MODEL, SAVED, progress=False), path)
+        on_disk = os.path.getsize(path) / SAVED
+    parts = -(-networks // work.part_seeds)
+    line = len(_manifest.line(_manifest.Entry(networks, networks, 10**7, "0" * 64)))
+    per_second = nodes * cores * rate / work.part_seeds
+    return {
+        "networks a second of one thread": rate,
+        "hours of all threads": networks / (rate * nodes * cores) / 3600,
+        "networks of a part": work.part_seeds,
+        "seconds of a part": work.part_seeds / rate,
+        "MB of a part in memory": work.part_seeds * work.seed_bytes / 1e6,
+        "MB of a part on disk": work.part_seeds * on_disk / 1e6,
+        "parts": parts,
+        "parts of a node's folder": parts / nodes,
+        "kB of a folder's manifest": parts / nodes * line / 1e3,
+        "GB of all parts on disk": networks * on_disk / 1e9,
+        "parts a second": per_second,
+        "share of one scheduler": per_second * TASK_SECONDS,
+        "threads that keep one scheduler half busy": 0.5 / TASK_SECONDS * work.part_seeds / rate,
+    }
+
+
+def main() -> int:
+    """Print the plan as a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plan", description=__doc__)
+    parser.add_argument("--networks", type=float, default=1e9)
+    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--cores", type=int, default=64, help="of a node")
+    asked = parser.parse_args()
+    print("| what | figure |\n|---|---|")
+    for name, value in facts(int(asked.networks), asked.nodes, asked.cores).items():
+        print(f"| {name} | {value:,.3g} |" if value < 1000 else f"| {name} | {value:,.0f} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
