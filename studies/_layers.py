@@ -182,8 +182,9 @@ def attainable(start: Layers, layer: int, tries: int = 60) -> float:
     """
     dw, db = np.zeros_like(start.weights[layer - 1]), np.zeros_like(start.biases[layer - 1])
     now, best, damping, idle = start, 0.0, 0.01, 0
+    flat = 1e-100 * start.gradient_norm(layer)  # where no slope is left to be scaled
     for _ in range(tries):
-        if idle == 2 or now.gradient_norm(layer) < 1e-100:  # no slope is left to be scaled
+        if idle == 2 or now.gradient_norm(layer) <= flat:
             break
         step_w, step_b = now.newton_step(layer, damping)
         change = start.loss_change(start.output_change(layer, dw + step_w, db + step_b))
