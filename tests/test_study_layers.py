@@ -81,9 +81,24 @@ def test_difference__keeps_its_digits_where_subtraction_has_none(activation):
             np.testing.assert_allclose(got, exact, rtol=1e-13)
 
 
-def test_layers__refuse_a_cost_that_they_have_not():
-    with pytest.raises(ValueError, match="output and loss must be"):
-        Layers(gs.network(gs.MLP(2, 3), 0))
+@pytest.mark.parametrize(
+    "model",
+    [
+        gs.MLP(2, 3),
+        gs.MLP(2, 3, output="identity", cell="residual"),
+        gs.MLP(2, 3, output="identity", norm="layer"),
+        gs.RNN(2, 3),
+    ],
+    ids=["output", "cell", "norm", "RNN"],
+)
+def test_layers__refuse_what_they_do_not_compute(model):
+    with pytest.raises(ValueError, match=r"Layers: the network must be an MLP .*, got (MLP|RNN)"):
+        Layers(gs.network(model, 0))
+
+
+def test_over_seeds__gives_the_same_bits_with_any_number_of_threads():
+    one, several = (var_model.measure([5, 2, 9], threads) for threads in (1, 3))
+    assert one.identical(several)
 
 
 def test_newton_step__is_the_damped_least_squares_step_of_jax():
