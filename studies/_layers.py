@@ -13,15 +13,16 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import gradsim as gs
-from gradsim._validate import parse_seeds
+from gradsim._validate import parse_seeds, parse_threads
 
 Result = TypeVar("Result")
+COSTS = (("identity", "mse"), ("softmax", "cross_entropy"))
 Steps = Sequence[tuple[np.ndarray, np.ndarray]]  # (dW, db) of each layer
 
 
 def over_seeds(function: Callable[[int], Result], seeds: Any, threads: int | None) -> list[Result]:
     """Results of a function of one seed for all seeds, the same for every number of threads."""
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or 2) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(parse_threads(threads)) as pool:
         return list(pool.map(function, parse_seeds(seeds)))
 
 
@@ -33,6 +34,11 @@ class Layers:
     net
         An MLP of dense layers whose output is "identity" under "mse" or "softmax" under
         "cross_entropy".
+
+    Raises
+    ------
+    ValueError
+        For any other network.
 
     Attributes
     ----------
@@ -46,10 +52,11 @@ class Layers:
 
     def __init__(self, net: gs.Network) -> None:
         model: Any = net.model
-        costs = (model.output, model.loss)
-        if costs not in (("identity", "mse"), ("softmax", "cross_entropy")):
+        plain = isinstance(model, gs.MLP) and model.cell == "dense" and model.norm is None
+        if not plain or (model.output, model.loss) not in COSTS:
             raise ValueError(
-                f"output and loss must be identity, mse or softmax, cross_entropy; {costs}"
+                "Layers: the network must be an MLP of cell='dense' and norm=None whose output and "
+                f"loss are one of {list(COSTS)}, got {model}"
             )
         self.weights, self.biases, self.depth = net.weights, net.biases, len(net.weights)
         self.softmax, self.y = model.output == "softmax", np.asarray(net.targets)
@@ -152,8 +159,8 @@ class Layers:
     def curvature(self, layer: int) -> float:
         """Curvature g'Hg / g'g along the gradient of one layer."""
         zero = [(np.zeros_like(w), np.zeros_like(b)) for w, b in zip(self.weights, self.biases)]
-        norm = self.gradient_norm(layer)
-        w, b = zero[layer - 1] = tuple(g / norm for g in self.gradient(layer))
+        norm, (w, b) = self.gradient_norm(layer), self.gradient(layer)
+        w, b = zero[layer - 1] = w / norm, b / norm
         hw, hb = self.hessian_times(zero)[layer - 1]
         return float((hw * w).sum() + (hb * b).sum())
 
@@ -182,8 +189,9 @@ def attainable(start: Layers, layer: int, tries: int = 60) -> float:
     """
     dw, db = np.zeros_like(start.weights[layer - 1]), np.zeros_like(start.biases[layer - 1])
     now, best, damping, idle = start, 0.0, 0.01, 0
+    flat = 1e-100 * start.gradient_norm(layer)  # where no slope is left to be scaled
     for _ in range(tries):
-        if idle == 2 or now.gradient_norm(layer) < 1e-100:  # no slope is left to be scaled
+        if idle == 2 or now.gradient_norm(layer) <= flat:
             break
         step_w, step_b = now.newton_step(layer, damping)
         change = start.loss_change(start.output_change(layer, dw + step_w, db + step_b))

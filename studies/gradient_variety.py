@@ -184,7 +184,7 @@ def figure(ds: xr.Dataset) -> Any:
         )
         ax.set_title(title, loc="left")
         ax.set_xlim(0, 1.05 * max(left.max(), ax.get_xlim()[1] / 1.05))
-        ax.set_xlabel("variance of log10 |dC/dw| (decades²)")
+        ax.set_xlabel("variance of log10 |dC/dw| (decades squared)")
     ax.set_yticks(places, RUNS)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return fig
