@@ -79,5 +79,6 @@ def _learning(ax: Any, change: xr.DataArray, theory: dict) -> None:
     ax.set(xlabel="sigma_w (1.33: critical; sigma_b = 0.22)", ylabel="depth (log scale)")
     bar = ax.figure.colorbar(mesh, ax=ax, location="top", fraction=0.06)
     bar.set_label("loss on digits after training over before (log10, mean)")
+    bar.set_ticks([-2, -1.5, -1, -0.5, 0])
     ax.legend(frameon=False, fontsize="small", ncols=3, loc="upper center",
               bbox_to_anchor=(0.5, -0.13))  # fmt: skip

@@ -22,6 +22,7 @@ SIGMA_B, SIGMA_W = (0.1, 0.2, 0.3, 0.5), tuple(np.arange(0.6, 2.3, 0.2).round(1)
 WIDTH, DEPTH, WINDOW = 200, 40, (10, 39)
 BIAS = 0.05**0.5  # of scales and training
 SCALES, FIRST, CORRELATION = (0.7, 1.0, 1.2, 2.0, 3.0), 2, 0.9
+PAIR_WIDTH, PAIR_DEPTH = 400, 24  # at width 200 chaotic scales measure 1.2 of theory
 TRAINED_W, DEPTHS = (0.5**0.5, 1.0, 1.327009661, 2.0, 4.0), (6, 12, 24, 48)  # the third: critical
 TRAIN_WIDTH, EXAMPLES, STEPS, ONE_IN = 64, 32, 60, 6  # of so many networks one is trained
 RATES = (0.01, 0.05, 0.2)  # share of the loss that the first step takes away, to first order
@@ -38,11 +39,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     growth = (delta.sel(layer=WINDOW[0], drop=True) - delta.sel(layer=WINDOW[1], drop=True)) / (
         WINDOW[1] - WINDOW[0]
     )
-    pairs = [
-        gs.simulate(base.with_fields(sigma_w=w), seeds, inputs=_pair(w), threads=threads,
-                    measure=("correlation",)).signal_correlation.isel(pair=0) for w in SCALES
-    ]  # fmt: skip
-    pair = xr.concat(pairs, xr.Variable("scale_w", list(SCALES)))
+    pair = correlations(seeds, threads)
     few = delta.seed.values[:: ONE_IN if delta.sizes["seed"] > ONE_IN else 1]
     cells = [[_train(sigma_w, depth, few, threads) for depth in DEPTHS] for sigma_w in TRAINED_W]
     loss = xr.DataArray(
@@ -56,12 +53,22 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     )
 
 
+def correlations(seeds: Any, threads: int | None) -> xr.DataArray:
+    """Correlation of a pair of inputs by layer, (scale_w, seed, layer)."""
+    base = gs.MLP(PAIR_DEPTH, PAIR_WIDTH, activation="tanh", loss="linear", sigma_b=BIAS)
+    pairs = [
+        gs.simulate(base.with_fields(sigma_w=w), seeds, inputs=_pair(w), threads=threads,
+                    measure=("correlation",)).signal_correlation.isel(pair=0) for w in SCALES
+    ]  # fmt: skip
+    return xr.concat(pairs, xr.Variable("scale_w", list(SCALES)))
+
+
 def _pair(sigma_w: float) -> np.ndarray:
     """Two inputs of the given correlation whose pre-activations are at the fixed point."""
-    first, second = np.linalg.qr(np.random.default_rng(0).normal(size=(WIDTH, 2)))[0].T
+    first, second = np.linalg.qr(np.random.default_rng(0).normal(size=(PAIR_WIDTH, 2)))[0].T
     second = CORRELATION * first + math.sqrt(1 - CORRELATION**2) * second
     size = (gs.theory.fixed_point("tanh", sigma_w, BIAS) - BIAS**2) / sigma_w**2
-    return np.stack([first, second]) * math.sqrt(size * WIDTH)
+    return np.stack([first, second]) * math.sqrt(size * PAIR_WIDTH)
 
 
 def _train(sigma_w: float, depth: int, seeds: Any, threads: int | None) -> np.ndarray:
@@ -178,10 +185,10 @@ STUDY = Study(
     statistic="over theory: sigma_w at which the rms of norm(delta) grows by 0 from layer 39 to "
     "10, and the scale on which the correlation of two inputs settles in 1.5 xi_c layers; share of "
     f"networks whose loss halves in {STEPS} steps at the best learning rate of the cell",
-    population="tanh MLP; edge and scales: width 200, depth 40, inputs N(0, 1), or a pair of "
-    "correlation 0.9 at the fixed point of the length map, sigma_b as named or 0.22; learning: "
-    "width 64, sigma_b 0.22, sigma_w 0.71, 1, 1.327 (critical), 2, 4, depth 6 to 48, 32 digits, "
-    "softmax, full-batch SGD at three rates, one network in 6",
+    population="tanh MLP; edge: width 200, depth 40, inputs N(0, 1), sigma_b as named; scales: "
+    "width 400, a pair of correlation 0.9 at the fixed point of the length map, sigma_b 0.22; "
+    "learning: width 64, sigma_b 0.22, sigma_w 0.71, 1, 1.327 (critical), 2, 4, depth 6 to 48, 32 "
+    "digits, softmax, full-batch SGD at three rates, one network in 6",
     theory="chi_1 = 1 on the edge; 1 / xi_c = -ln of the slope of the correlation map at its fixed "
     "point (Poole and others 2016; Schoenholz and others 2017, who report trainable to 6 xi_c).",
     condition="",
