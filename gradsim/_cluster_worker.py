@@ -9,7 +9,6 @@ from threading import Lock
 from typing import Any
 
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from gradsim import _pool, storage
 from gradsim._manifest import Entry
@@ -62,7 +61,7 @@ def _prepared(payload: bytes, digest: str) -> Work:
                 )
             _register(made)
             # Once and for all: parts in threads of one process would undo each other's limit.
-            threadpool_limits(1, user_api="blas")
+            _pool.one_blas_thread()
             _WORKS.clear()
             _WORKS[digest] = Work(replace(run, memory=parse_memory(memory_limit)), whole=False)
         return _WORKS[digest]

@@ -23,6 +23,12 @@ BAR_AFTER_SECONDS = 2.0
 Place = Callable[[Pass, int, Results], None]
 
 
+def one_blas_thread() -> threadpool_limits:
+    """Limit BLAS to one thread, until the `with` that this is used in ends."""
+    import_module("scipy.linalg.cython_blas")  # Numba's own BLAS: only one that is there is limited
+    return threadpool_limits(1, user_api="blas")
+
+
 def run_passes(
     passes: list[Pass],
     seeds: Sequence[int],
@@ -38,8 +44,7 @@ def run_passes(
     KeyboardInterrupt
         On Ctrl-C, once all workers have stopped.
     """
-    import_module("scipy.linalg.cython_blas")  # Numba's own BLAS: only one that is there is limited
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for item in passes:
             run_pass(item, np.array(seeds, np.uint64), key, workers, place, bar)
 

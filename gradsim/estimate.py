@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from gradsim import _pool
 from gradsim._cluster import Remote
@@ -146,7 +145,7 @@ def _run_seconds(work: Work) -> float:
     passes = sorted(work.passes, key=lambda item: -item.cost)
     modelled = sum(item.cost for item in passes)
     total = timed_cost = spent = 0.0
-    with threadpool_limits(1, user_api="blas"):
+    with _pool.one_blas_thread():
         for item in passes:
             if spent >= 2 * TIMED_SECONDS:
                 break

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
+from gradsim import _pool
 from gradsim._memory import pass_bytes, require
 from gradsim._registry import brief
 from gradsim._train_engine import Data, options, plan
@@ -140,7 +140,7 @@ def train(
     require(run.memory, result_and_copy=2 * results.nbytes())
     results.allocate()
     crew = _Crew(run, model if isinstance(model, Network) else None, results)
-    with threadpool_limits(1, user_api="blas"):
+    with _pool.one_blas_thread():
         crew.run(conditions)
     ds = results.dataset()
     asked = asdict(settings) | {"vary": [[name, _plain(vary[name])] for name in vary]}
