@@ -162,7 +162,7 @@ def test_store__takes_any_seeds_and_batches(folder):
 def test_store__larger_than_memory_is_merged_in_a_file(folder, monkeypatch):
     monkeypatch.setattr(_work.Work, "part_seeds", 512)
     monkeypatch.setattr(_pool, "CHUNK_BYTES", 2**18)
-    model, limit = gs.MLP(depth=40, width=2), 5 * 10**6
+    model, limit = gs.MLP(depth=40, width=2), 35 * 10**5
     with pytest.raises(MemoryError, match="ask for fewer seeds"):
         gs.simulate(model, 4000, memory_limit=limit)
     with gs.simulate(model, 4000, memory_limit=limit, store=folder, progress=False) as ds:
