@@ -10,7 +10,7 @@ import xarray as xr
 from gradsim._registry import brief
 from gradsim._validate import choice
 from gradsim.plot._condition import known, model_of, one_condition
-from gradsim.plot._profile import legend_of, new_axes
+from gradsim.plot._profile import beside, new_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def histogram(
     ax.set_ylim(bottom=0)
     if not ax.get_title(loc="left"):
         ax.set_title(f"all of {ds.sizes['seed']} networks", loc="left", fontsize="small")
-    legend_of(ax)
+    beside(ax)
     return ax
 
 

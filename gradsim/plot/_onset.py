@@ -11,7 +11,7 @@ from gradsim.analysis import layered
 from gradsim.analysis import onset as passages
 from gradsim.analysis._onset import threshold_of
 from gradsim.plot._condition import known
-from gradsim.plot._profile import OKABE_ITO, _colors, _condition, legend_of, new_axes
+from gradsim.plot._profile import OKABE_ITO, _colors, beside, condition_text, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def onset(
     for index, color in zip(indices, colors):
         here = norms.isel(index)
         depth, share = _shares(here, dim, threshold, above is None)
-        ax.plot(depth, share, color=color, label=_condition(here, varied) or "networks")
+        ax.plot(depth, share, color=color, label=condition_text(here, varied) or "networks")
         over = [name for name in first.dims if name not in varied]
         middle = first.isel(index).quantile(0.5, over, method="inverted_cdf").item()
         if np.isfinite(middle):
@@ -84,7 +84,7 @@ def onset(
     ax.set_ylim(-0.02, 1.02)
     if not ax.get_title(loc="left"):
         ax.set_title(f"norm of delta, {ds.sizes['seed']} networks", loc="left", fontsize="small")
-    legend_of(ax)
+    beside(ax)
     return ax
 
 
