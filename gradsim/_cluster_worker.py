@@ -18,9 +18,15 @@ from gradsim.activations import activations
 from gradsim.cells import cells
 from gradsim.initializers import initializers
 from gradsim.kernels._jit import KERNEL_HASH
+from gradsim.measurements import measurements
 from gradsim.store import part_path
 
-_REGISTRIES = {"cells": cells, "activations": activations, "initializers": initializers}
+_REGISTRIES = {
+    "cells": cells,
+    "activations": activations,
+    "initializers": initializers,
+    "measurements": measurements,
+}
 _WORKS: dict[str, Work] = {}
 _PREPARING = Lock()
 
@@ -75,10 +81,11 @@ def _register(made: dict[str, dict[str, Any]]) -> None:
 
 
 def made_by_users() -> dict[str, dict[str, Any]]:
-    """Cells, activations and initialisers that are not gradsim's own: workers need them too."""
+    """What users added to the registries of gradsim: workers need it too."""
     own: dict[str, Callable[[Any], bool]] = {
         "cells": lambda entry: not entry.source,
         "activations": lambda entry: entry.program is None,
+        "measurements": lambda entry: not entry.source,
         "initializers": lambda entry: getattr(entry.make, "__module__", "gradsim.").startswith(
             "gradsim."
         ),

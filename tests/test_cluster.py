@@ -28,6 +28,13 @@ def deadly(draw, n_out, n_in, model):
 """
 
 
+OWN = """
+def sizes(view, *, power=1.0):
+    "Log10 norms of delta, times a number."
+    return {"cluster_size": [power * delta.log10_norm() for delta in view.deltas]}
+"""
+
+
 @pytest.fixture(scope="module")
 def client():
     settings = {
@@ -53,10 +60,15 @@ def same(left, right):
 def test_client__gives_the_same_bits_with_what_users_made(client):
     seeds = [*range(7), 2**64 - 1]
     gs.activation("cluster_swish", lambda t, z: z * t.sigmoid(z))
+    space = {"__name__": "__main__"}
+    exec(OWN, space)
+    if "cluster_sizes" not in gs.measurements:
+        gs.measurement("cluster_sizes", {"cluster_size": "log10 norm of delta"})(space["sizes"])
     call = {
         "model": gs.RNN(steps=4, width=6, sigma_u=1.0, activation="cluster_swish"),
         "seeds": seeds, "vary": {"sigma_w": [0.5, 2.0], "steps": [2, 4]}, "inputs": 2,
-        "batch": "each", "measure": ["gradient", "signal"],
+        "batch": "each",
+        "measure": ["gradient", "signal", gs.measurements.cluster_sizes(power=2.0)],
     }  # fmt: skip
     same(gs.simulate(**call, client=client, progress=False), gs.simulate(**call, progress=False))
     assert gs.estimate(**call, client=client).threads == 2
