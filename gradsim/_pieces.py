@@ -17,7 +17,7 @@ from gradsim._manifest import Entry
 from gradsim._run_files import is_run
 from gradsim.store import RunFolder
 
-_OPEN = 4  # files open at once
+_OPEN = 2  # files open at once
 GIVEN = set(_config.ARRAYS.values())
 
 

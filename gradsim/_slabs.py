@@ -31,6 +31,9 @@ class Growing:
                 storage.write_netcdf(ds, self._path, _chunks(ds))
                 self._file = netCDF4.Dataset(self._path, "a")
                 self._file.set_auto_maskandscale(False)
+                for variable in self._file.variables.values():  # written once: nothing to keep
+                    if "seed" in variable.dimensions:
+                        variable.set_var_chunk_cache(size=2 * CHUNK_BYTES)
             else:
                 self._extend(ds)
         self._seeds += ds.sizes["seed"]
