@@ -27,11 +27,13 @@ from gradsim.measurements import measurements
 from gradsim.merge import merge
 from gradsim.models import MLP, RNN
 from gradsim.network import Network, network
+from gradsim.own_measurements import measurement
 from gradsim.scaled import Scaled, UnderflowError
 from gradsim.simulate import simulate
 from gradsim.storage import save
 from gradsim.train import train
 from gradsim.verify import VerificationError, verify
+from gradsim.views import View
 
 __all__ = [
     "MLP",
@@ -43,6 +45,7 @@ __all__ = [
     "Scaled",
     "UnderflowError",
     "VerificationError",
+    "View",
     "activation",
     "activations",
     "analysis",
@@ -57,6 +60,7 @@ __all__ = [
     "initializers",
     "inputs",
     "load",
+    "measurement",
     "measurements",
     "merge",
     "network",

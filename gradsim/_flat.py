@@ -155,6 +155,10 @@ class Flat:
         with np.errstate(divide="ignore"):
             return 0.5 * np.log10(square) + np.where(square > 0, unit.exponents * _LOG10_2, 0.0)
 
+    def biases(self) -> "Flat":
+        """The same vector with every weight at 0."""
+        return Flat(self.values * (1 - self.parameters.penalised), self.exponents, self.parameters)
+
     def layers(self) -> list[Scaled]:
         """One array a layer."""
         parts = np.split(self.values, self.parameters.starts[1:])

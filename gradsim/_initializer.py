@@ -83,6 +83,8 @@ class Initializer:
         Whether all matrices must be square.
     mean_field
         Whether mean-field theory holds, with the sigma_w that :func:`gain` returns.
+    source
+        Text of a user's function, kept in files that need it.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Initializer:
     required: tuple[str, ...] = ()
     square: bool = False
     mean_field: bool = True
+    source: str = ""
 
     def std(self, fan_in: int, fan_out: int, fan: str | None = None) -> float:
         """Standard deviation of an entry at sigma_w = 1, without `gain`."""

@@ -12,6 +12,7 @@ from gradsim.kernels import ops
 
 if TYPE_CHECKING:
     from gradsim.plan import Group
+    from gradsim.tape import Table
 
 TILE = 2**22  # elements of a weight matrix held at a time
 STORE_BYTES = 2**27  # weights of a network that are kept for the backward pass
@@ -66,6 +67,8 @@ def _place_values(group: "Group", sizes: Sizes) -> Arrays:
     saved = set(table.saved)
     if group.options.any("values"):
         saved |= {row[3] for row in table.ops if row[0] == ops.LINEAR}
+    if group.options.any("cotangents"):
+        saved |= {row[1] for row in table.ops if row[0] == ops.MAP}
     for v in (v for v in range(table.values) if v not in states):
         last = layers if table.below[v] else kept  # what precedes the maps of an output layer
         for layer in range(1, last + 1):
@@ -111,6 +114,12 @@ def _place_weights(
     return {"weight_address": weights, "input_address": drives}, stored
 
 
+def bent(table: "Table") -> list[int]:
+    """Place of every operation among those that are not linear in what it reads, or -1."""
+    bends = [code in (ops.MAP, ops.MULTIPLY) or code >= ops.LAYER_NORM for code, *_ in table.ops]
+    return [sum(bends[:i]) if bend else -1 for i, bend in enumerate(bends)]
+
+
 def _cost_slot(group: "Group") -> int:
     """Slopes of the activation that makes an RNN's state (cross-entropy reads them), or -1."""
     for row in group.table.ops:
@@ -145,6 +154,7 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "ops": np.array(table.ops, np.int64),
         "states": np.array(table.states, np.int64),
         "below": np.array([table.below], np.int64),
+        "bent": np.array([bent(table)], np.int64),
         "streams": np.array([m.streams for m in table.matrices], np.int64),
         "layer": layers,
     }
@@ -163,6 +173,7 @@ def layout(group: "Group", given: bool) -> tuple[dict[str, int], Arrays, Sizes]:
         "keep_delta": options.keep
         or options.any("deltas")
         or (options.total and group.tied),
+        "keep_cotangents": options.any("cotangents"),
         "keep_output": options.any("outputs") and not group.recurrent,
         "cost_slot": _cost_slot(group),
         "last_drive": max(

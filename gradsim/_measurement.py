@@ -25,7 +25,7 @@ class Variable:
         Kinds of model that have it.
     needs
         "" always; "inputs": RNN with inputs; "memory": a cell with a memory; "total": where the
-        total is asked for.
+        total is asked for; "tied", "untied": weights that all steps share, or not.
     kind
         dtype of the variable.
     extra
@@ -58,7 +58,8 @@ class Spec:
 class Measurement:
     """A registered measurement; calling it with parameters gives a `Spec`.
 
-    ``reduction`` says how it is taken; None where the backward pass itself takes it.
+    ``reduction`` says how it is taken; None where the backward pass itself takes it. ``source`` is
+    the text of a user's function, kept in files that need it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Measurement:
     variables: tuple[Variable, ...]
     defaults: dict[str, Any] = field(default_factory=dict, hash=False)
     reduction: "type[Reduction] | None" = None
+    source: str = ""
 
     def __call__(self, **parameters: Any) -> Spec:
         """Spec with parameters; TypeError names one that is unknown or of the wrong type."""

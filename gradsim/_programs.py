@@ -1,7 +1,7 @@
 """Programs of activations that users wrote: their NumPy forms, and the facts that follow."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,12 @@ class Program:
     steps
         Operations (kind, operand, operand, code, constant, constant) as the engine runs them;
         value 0 is z, value i the result of step i - 1, and the last one phi(z).
+    source
+        Text of the function it was recorded from, after those of the activations it uses.
     """
 
     steps: tuple[Step, ...]
+    source: str = field(default="", compare=False)
 
     def values(self, z: Any) -> Any:
         """phi(z), of complex z too."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gradsim.models import MLP, RNN
     from gradsim.plan import Group
     from gradsim.simulate import Run
+    from gradsim.workspace import Worker
 
 Arrays = list[np.ndarray]
 NOT_FINITE = 2  # status of a network whose forward pass left the range
@@ -27,9 +28,11 @@ class Reduction:
     ----------
     unit
         Kernel (x, like, q, s, seeds, key, seed), made by ``_jit.unit(optional=True)``: measures
-        the network in memory and writes slot s of the results; q is its row of ``x.hooks``.
-    deltas, values, outputs
-        What the passes must keep in memory: every delta, every pre-activation, the output rows.
+        the network in memory and writes slot s of the results; q is its row of ``x.hooks``.  None
+        where `measure` does so in Python.
+    deltas, values, outputs, cotangents
+        What the passes must keep in memory: every delta, every pre-activation, the output rows,
+        the cotangents of everything that is not linear with the arguments of the activations.
     examples
         Whether every example has a result of its own under ``batch="each"``.
     """
@@ -38,6 +41,7 @@ class Reduction:
     deltas: ClassVar[bool] = False
     values: ClassVar[bool] = False
     outputs: ClassVar[bool] = False
+    cotangents: ClassVar[bool] = False
     examples: ClassVar[bool] = True
 
     def __init__(self, spec: Spec, group: "Group") -> None:
@@ -61,6 +65,15 @@ class Reduction:
     def scratch(self) -> Arrays:
         """Arrays (rows, columns) of a worker, with what they hold at the start."""
         return []
+
+    def measure(
+        self, worker: "Worker", status: np.ndarray, out: np.ndarray, seed: int, key: int
+    ) -> None:
+        """Measure the network in a worker's memory, where there is no unit.
+
+        ``status`` (entry,) is that of its rows; ``out`` are its rows of the results.
+        """
+        raise NotImplementedError
 
     def shape(self, seeds: int) -> tuple[int, int]:
         """Rows and columns of the results of a chunk, NaN at the start."""

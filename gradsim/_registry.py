@@ -1,6 +1,8 @@
 """Named things: looked up by name with a helpful error, printed as a table."""
 
-from collections.abc import Iterator, Mapping
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
@@ -24,6 +26,14 @@ def unknown(what: str, name: object, known: list[str]) -> ValueError:
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     several = f"{len(known)} known names" if near and len(known) > LISTED else sorted(known)
     return ValueError(f"{what} must be one of {several}, got {brief(name)}{hint}")
+
+
+def source_text(function: Callable) -> str:
+    """Text of a function that a user registers, or its name where there is no file."""
+    try:
+        return textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):
+        return f"# {getattr(function, '__qualname__', function)!s}: source text not available"
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):

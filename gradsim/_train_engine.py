@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gradsim._arrays import by_map, shapes_of
+from gradsim._curvature import CURVATURE, Curvature
 from gradsim._flat import Flat, Parameters
+from gradsim._reader import Reader
 from gradsim._rows import USUAL, row_scaled
 from gradsim.examples import Inputs, Targets
-from gradsim.gradients import Reader
 from gradsim.kernels.measure import LOSS
 from gradsim.kernels.program import HEAD_SCALE_E
 from gradsim.models import RNN
@@ -38,7 +39,7 @@ class Data:
             self.states, self.states_e = row_scaled(states, np.dtype(np.float64))
 
 
-def plan(model: Model, net_targets: tuple[int, ...], count: int) -> Pass:
+def plan(model: Model, net_targets: tuple[int, ...], count: int, curved: bool = False) -> Pass:
     """Pass of one model with given weights, inputs and targets, to be written by each worker.
 
     Parameters
@@ -49,6 +50,8 @@ def plan(model: Model, net_targets: tuple[int, ...], count: int) -> Pass:
         Shape of a network's targets: (example, feature) or (example, step, feature).
     count
         Examples of one run.
+    curved
+        Whether it measures the curvature along the gradient of each layer.
     """
     ones = [[np.ones(shape) for shape in shapes] for shapes in shapes_of(model)]
     parts = zip((ones[0], ones[2], ones[1]), ("weights", "inputs", "bias"))
@@ -64,7 +67,8 @@ def plan(model: Model, net_targets: tuple[int, ...], count: int) -> Pass:
     moves = len(net_targets) == 3
     shape = (net_targets[1] if moves else 1, count, net_targets[-1])
     targets = Targets(np.zeros(shape), False, moves)
-    options = Options(np.dtype(np.float64), False, True, False, False, keep=True)
+    measures = ((CURVATURE(), Curvature),) if curved else ()
+    options = Options(np.dtype(np.float64), False, True, False, False, True, measures)
     (item,) = build((model,), inputs, targets, options, given)
     own = {name: item.shared[name] for name in MOVED}
     shared = {name: array for name, array in item.shared.items() if name not in MOVED}
@@ -160,8 +164,14 @@ class Engine:
 
     def run(self, seed: int, key: int) -> tuple[float, int]:
         """log10 of the cost, and the status."""
-        results = self._worker.run(np.array([seed], np.uint64), key)
+        self._results = results = self._worker.run(np.array([seed], np.uint64), key)
         return float(results.scalar(LOSS)[0, 0]), int(results.status()[0, 0, 0])
+
+    def curvature(self) -> tuple[np.ndarray, np.ndarray]:
+        """log10 |g'Hg / g'g| and its sign (layer,) that the last run has left."""
+        names = ("log10_curvature", "curvature_sign")
+        size, sign = (self._results.reduced("curvature", name)[0, 0] for name in names)
+        return np.atleast_1d(size), np.atleast_1d(sign)
 
     def gradient(self) -> Flat:
         """Gradient of the mean cost that the last run has left."""

@@ -31,11 +31,22 @@ VARIABLES = {
     "log10_gradient_norm": TrainVariable(
         LAYER, "gradient of the data's cost, before clipping", "log10 ||dC/dtheta^l||"
     ),
+    "log10_bias_gradient_norm": TrainVariable(
+        LAYER, "the same of the biases alone", "log10 ||dC/db^l||"
+    ),
     "log10_penalty_norm": TrainVariable(
         LAYER, "gradient of the L2 penalty", "log10 (l2 ||W^l||)", needs="l2"
     ),
     "log10_update_norm": TrainVariable(
         LAYER, "step that the rule asks for", "log10 ||learning_rate d^l||"
+    ),
+    "log10_curvature": TrainVariable(
+        LAYER, "size of the curvature along the gradient of the layer", "log10 |g'Hg / g'g|",
+        needs="curved",
+    ),
+    "curvature_sign": TrainVariable(
+        LAYER, "sign of the curvature along the gradient of the layer", "-1, 0 or 1",
+        needs="curved",
     ),
     "log10_weight_norm": TrainVariable(LAYER, "weights and biases", "log10 ||theta^l||"),
     "changed_share": TrainVariable(
@@ -108,7 +119,8 @@ class Results:
         self._sizes = {"iteration": conditions[0].settings.steps}
         self._sizes |= {dim: max(extents) for dim, extents in self._own.items()}
         used = {"keep": keep} | {
-            need: any(getattr(c.settings, need) for c in conditions) for need in ("l2", "clip")
+            need: any(getattr(c.settings, need) for c in conditions)
+            for need in ("l2", "clip", "curved")
         }
         self._variables = {n: v for n, v in VARIABLES.items() if used.get(v.needs, True)}
         front = [len(conditions), len(run.seeds)]

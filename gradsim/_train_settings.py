@@ -11,7 +11,7 @@ from gradsim._registry import brief, unknown
 from gradsim._validate import real, whole
 from gradsim.optimizers import optimizers
 
-NUMBERS = ("momentum", "decay", "epsilon")  # arguments that belong to some optimizers
+NUMBERS = ("momentum", "decay", "epsilon", "damping")  # arguments that belong to some optimizers
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Settings:
     momentum: float | None
     decay: float | None
     epsilon: float | None
+    damping: float | None
 
     def __post_init__(self) -> None:
         """Validate every argument."""
@@ -48,6 +49,8 @@ class Settings:
                     f"train({name}={brief(value)}): optimizer={self.optimizer!r} does not take "
                     f"{name}, which belongs to {takers}"
                 )
+        if self.curved:
+            self._check_direction()
         for name in ("momentum", "decay"):
             value = getattr(self, name)
             if value is not None and value >= 1:
@@ -61,6 +64,19 @@ class Settings:
             raise unknown("train: clip_by", self.clip_by, list(clipping.MODES))
         if self.clip is not None:
             self._set("clip", clipping.check("train: clip", self.clip, self.clip_by))
+
+    def _check_direction(self) -> None:
+        """Refuse what would turn the direction away from the gradient that is measured along."""
+        rule = f"optimizer={self.optimizer!r} measures the curvature along the data's own gradient"
+        if self.l2 > 0:
+            raise ValueError(f"train(l2={self.l2!r}): {rule}; l2 must be 0")
+        if self.clip is not None and self.clip_by == "value":
+            raise ValueError(f"train(clip_by='value'): {rule}; clip_by must be 'norm'")
+
+    @property
+    def curved(self) -> bool:
+        """Whether the optimizer asks for curvatures."""
+        return optimizers[self.optimizer].curved
 
     def number(self, name: str) -> float:
         """One of the optimizer's own arguments."""

@@ -100,6 +100,7 @@ class Trainer:
         weights, gradient = Flat.plain(theta, parameters), self._engine.gradient()
         out["log10_weight_norm"][k] = weights.log10_norms()
         out["log10_gradient_norm"][k] = gradient.log10_norms()
+        out["log10_bias_gradient_norm"][k] = gradient.biases().log10_norms()
         if settings.clip is not None:
             clipped = clipping.clip(gradient.layers(), settings.clip, settings.clip_by)
             gradient = Flat.joined(clipped.gradients, parameters).normalised()
@@ -110,7 +111,12 @@ class Trainer:
             penalty = Flat.plain(theta * parameters.penalised, parameters).times(settings.l2)
             out["log10_penalty_norm"][k] = penalty.log10_norms()
             gradient = gradient.plus(penalty)
-        state, direction = optimizers[settings.optimizer].step(settings, state, gradient)
+        curvature = None
+        if settings.curved:
+            curvature, out["curvature_sign"][k] = self._engine.curvature()
+            out["log10_curvature"][k] = curvature
+        rule = optimizers[settings.optimizer]
+        state, direction = rule.step(settings, state, gradient, curvature)
         update = direction.times(-self._rates)
         out["log10_update_norm"][k] = update.log10_norms()
         with np.errstate(over="ignore"):  # what leaves the range ends the training, as a status

@@ -5,12 +5,11 @@ eager oracle from the operations that it is made of.
 """
 
 import inspect
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gradsim._registry import Registry
+from gradsim._registry import Registry, source_text
 from gradsim.tape import Field, Map, Table, trace
 
 MLP_ONLY, RNN_ONLY, ANY = ("MLP",), ("RNN",), ("MLP", "RNN")
@@ -208,7 +207,7 @@ def cell(name: str, *, memory: bool = False) -> Callable[[Callable[..., Any]], C
         raise TypeError(f"cell(name={name!r}): name must be an identifier")
 
     def register(function: Callable[..., Any]) -> Cell:
-        source = _source(function)
+        source = source_text(function)
         if name in cells:
             if not source or cells[name].source != source:
                 raise ValueError(f"cell(name={name!r}): there is a cell of that name already")
@@ -221,14 +220,6 @@ def cell(name: str, *, memory: bool = False) -> Callable[[Callable[..., Any]], C
         return entry
 
     return register
-
-
-def _source(function: Callable[..., Any]) -> str:
-    """Text of a function, or its name where there is no file."""
-    try:
-        return textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError):
-        return f"# {getattr(function, '__qualname__', function)!s}: source text not available"
 
 
 __all__ = ["Cell", "Field", "cell", "cells", "table_of"]

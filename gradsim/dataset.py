@@ -12,9 +12,12 @@ import xarray as xr
 from llvmlite.binding import get_host_cpu_name
 
 from gradsim._measurement import LAYERED, NETWORK, STATES, Spec, Variable
-from gradsim.cells import cells
+from gradsim.activations import activations
+from gradsim.cells import cells, table_of
+from gradsim.initializers import initializers
 from gradsim.kernels import measure as slots
 from gradsim.kernels._jit import KERNEL_HASH
+from gradsim.kernels.ops import MAP
 from gradsim.measurements import measurements
 from gradsim.models import RNN
 
@@ -103,11 +106,14 @@ class Collector:
         kind = "RNN" if self._recurrent else "MLP"
         inputs = any(getattr(m, "sigma_u", 0.0) > 0 for m in self._run.sweep.models)
         memory = any(cells[m.cell].memory for m in self._run.sweep.models)
+        tied = any(getattr(m, "tied", False) for m in self._run.sweep.models)
         for spec in specs:
             for variable in measurements[spec.name].variables:
                 asked = spec.get("total") if variable.needs == "total" else True
                 asked = memory if variable.needs == "memory" else asked
                 asked = inputs if variable.needs == "inputs" else asked
+                asked = tied if variable.needs == "tied" else asked
+                asked = not tied if variable.needs == "untied" else asked
                 if kind in variable.models and asked:
                     yield spec, variable
 
@@ -285,10 +291,21 @@ def maker(provenance: dict[str, Any]) -> dict[str, Any]:
     return {name: provenance.get(name) for name in names}
 
 
-def sources(models: Any) -> dict[str, str]:
-    """Text of the cells that users wrote, by name: what a reader needs to run the call again."""
-    used = {model.cell: cells[model.cell].source for model in models}
-    return {name: source for name, source in used.items() if source}
+def sources(models: Any, specs: tuple[Spec, ...]) -> dict[str, dict[str, str]]:
+    """Text of what users wrote, by kind and name: what a reader needs to run the call again."""
+    known, phis = list(activations.values()), set()
+    for model in models:
+        named = [row[4] for row in table_of(model).ops if row[0] == MAP and row[4] >= 0]
+        phis |= {known[code].name for code in named} | {model.activation, model.last_activation}
+    programs = {phi: activations[phi].program for phi in sorted(phis) if phi in activations}
+    used = {
+        "activations": {phi: program.source for phi, program in programs.items() if program},
+        "cells": {model.cell: cells[model.cell].source for model in models},
+        "initializers": {model.init: initializers[model.init].source for model in models},
+        "measurements": {spec.name: measurements[spec.name].source for spec in specs},
+    }
+    written = {kind: {k: v for k, v in texts.items() if v} for kind, texts in used.items()}
+    return {kind: texts for kind, texts in written.items() if texts}
 
 
 def describe(model: Any) -> dict[str, Any]:

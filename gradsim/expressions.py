@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradsim._programs import Program, Step, describe
-from gradsim._registry import unknown
+from gradsim._registry import source_text, unknown
 from gradsim.activations import activations
 from gradsim.kernels import ops
 from gradsim.kernels.activations import Activation
@@ -30,6 +30,7 @@ class _Expression(Recorder):
     def __init__(self) -> None:
         super().__init__(1)
         self.slopes: dict[int, float] = {}  # of leaky_relu, by the value that it makes
+        self.sources: list[str] = []  # of the users' activations that it uses
 
     def __getattr__(self, name: str) -> Any:
         """Primitives that have no method of their own."""
@@ -52,6 +53,7 @@ class _Expression(Recorder):
             result = self.record(ops.MAP, x, aux=entry.code)
             self.slopes[result.index] = float(slope)
             return result
+        self.sources.append(entry.program.source)
         return self._splice(entry.program.steps, x)
 
     def _splice(self, steps: tuple[Step, ...], x: Value) -> Value:
@@ -161,4 +163,5 @@ def _record(name: str, f: Callable[[Any, Any], Any]) -> Program:
     steps = t.steps(result)
     if not all(math.isfinite(c) for step in steps for c in step[4:]):
         raise ValueError(f"activation({name!r}): f must have finite numbers")
-    return Program(steps)
+    texts = dict.fromkeys([*t.sources, source_text(f)])
+    return Program(steps, "\n".join(texts))

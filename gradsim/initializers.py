@@ -12,7 +12,7 @@ from typing import Any
 from gradsim import _matrices
 from gradsim._initializer import Bias, Initializer, Make
 from gradsim._random_walk import exact, published
-from gradsim._registry import Registry
+from gradsim._registry import Registry, source_text
 
 
 def _critical(model: Any, fan_in: int) -> float:
@@ -149,7 +149,7 @@ def initializer(
     def add(make: Make) -> Make:
         entry = Initializer(
             name, formula or make.__name__, "-", "-", reference, make=make, square=square,
-            mean_field=False,
+            mean_field=False, source=source_text(make),
         )  # fmt: skip
         initializers.add(name, entry)
         return make

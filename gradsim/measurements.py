@@ -9,6 +9,8 @@ from typing import Any
 from gradsim._bounds import BOUNDS
 from gradsim._clipping import CLIPPING
 from gradsim._correlation import CORRELATION
+from gradsim._curvature import CURVATURE
+from gradsim._entries import ENTRIES
 from gradsim._measurement import NETWORK, STATES, Measurement, Spec, Variable
 from gradsim._noise import NOISE
 from gradsim._partials import PARTIALS
@@ -99,11 +101,13 @@ measurements_table = {
     "signal": Measurement("signal", "what the forward pass carries", _SIGNAL),
     "bounds": BOUNDS,
     "partials": PARTIALS,
+    "entries": ENTRIES,
     "noise": NOISE,
     "correlation": CORRELATION,
     "jacobian": JACOBIAN,
     "lyapunov": LYAPUNOV,
     "spectrum": SPECTRUM,
+    "curvature": CURVATURE,
     "clipping": CLIPPING,
 }
 

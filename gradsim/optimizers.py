@@ -15,7 +15,8 @@ from gradsim._registry import Registry
 if TYPE_CHECKING:
     from gradsim._train_settings import Settings
 
-Step = Callable[["Settings", Flat | None, Flat], tuple[Flat | None, Flat]]
+Step = Callable[["Settings", Flat | None, Flat, "Bend"], tuple[Flat | None, Flat]]
+Bend = np.ndarray | None  # log10 |g'Hg / g'g| of every layer, where an optimizer asks for it
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,16 @@ class Optimizer:
     name
         Name used in :func:`gradsim.train`.
     step
-        ``step(settings, state, gradient)`` returning the next state and the direction; the first
-        state is None.
+        ``step(settings, state, gradient, curvature)`` returning the next state and the direction;
+        the first state is None.
     formula
         Direction d for the gradient g, as text.
     reference
         Source.
     numbers
         Its own arguments of `train`, with their defaults.
+    curved
+        Whether it asks for the curvature along the gradient of each layer.
     """
 
     name: str
@@ -42,20 +45,27 @@ class Optimizer:
     formula: str
     reference: str
     numbers: Mapping[str, float] = field(default_factory=dict)
+    curved: bool = False
 
 
-def _sgd(settings: "Settings", state: Flat | None, gradient: Flat) -> tuple[None, Flat]:
+def _sgd(
+    settings: "Settings", state: Flat | None, gradient: Flat, curvature: Bend
+) -> tuple[None, Flat]:
     return None, gradient
 
 
-def _momentum(settings: "Settings", state: Flat | None, gradient: Flat) -> tuple[Flat, Flat]:
+def _momentum(
+    settings: "Settings", state: Flat | None, gradient: Flat, curvature: Bend
+) -> tuple[Flat, Flat]:
     velocity = (
         gradient if state is None else state.times(settings.number("momentum")).plus(gradient)
     )
     return velocity, velocity
 
 
-def _rmsprop(settings: "Settings", state: Flat | None, gradient: Flat) -> tuple[Flat, Flat]:
+def _rmsprop(
+    settings: "Settings", state: Flat | None, gradient: Flat, curvature: Bend
+) -> tuple[Flat, Flat]:
     """The state is the root of the mean square: the square of a small number could underflow."""
     decay, epsilon = settings.number("decay"), settings.number("epsilon")
     parameters = gradient.parameters
@@ -73,6 +83,22 @@ def _rmsprop(settings: "Settings", state: Flat | None, gradient: Flat) -> tuple[
     return new, Flat(ratio, gradient.exponents - top, parameters).normalised()
 
 
+def _newton(
+    settings: "Settings", state: Flat | None, gradient: Flat, curvature: Bend
+) -> tuple[None, Flat]:
+    """Layers without a curvature, or of 0 without damping, stay as they are."""
+    assert curvature is not None
+    damping = settings.number("damping")
+    least = np.log2(damping) if damping > 0 else -np.inf
+    bend = np.where(np.isnan(curvature), -np.inf, curvature)  # of a layer without a gradient
+    size = np.logaddexp2(bend / np.log10(2.0), least)  # of |g'Hg / g'g| + damping
+    whole = np.isfinite(size)
+    shift = np.floor(np.where(whole, size, 0.0)).astype(np.int64)
+    scaled = gradient.times(np.where(whole, np.exp2(shift - np.where(whole, size, 0.0)), 0.0))
+    exponents = scaled.exponents - shift
+    return None, Flat(scaled.values, exponents, gradient.parameters).normalised()
+
+
 _ENTRIES = (
     Optimizer("sgd", _sgd, "d = g", "H. Robbins and S. Monro 1951"),
     Optimizer("momentum", _momentum, "d = v = momentum v + g",
@@ -80,6 +106,9 @@ _ENTRIES = (
     Optimizer("rmsprop", _rmsprop,
               "s = decay s + (1 - decay) g^2 entry by entry, d = g / (sqrt(s) + epsilon)",
               "T. Tieleman and G. Hinton 2012, lecture 6.5", {"decay": 0.9, "epsilon": 1e-8}),
+    Optimizer("newton", _newton, "d = g / (|g'Hg / g'g| + damping) layer by layer",
+              "Y. N. Dauphin et al. 2014, saddle-free; along each layer's gradient alone",
+              {"damping": 0.0}, curved=True),
 )  # fmt: skip
 
 optimizers: Registry[Optimizer] = Registry(

@@ -43,7 +43,7 @@ class Options:
     measures: tuple[tuple[Spec, type[Reduction]], ...] = ()
 
     def any(self, what: str) -> bool:
-        """Whether any measurement needs ``deltas``, ``values`` or ``outputs`` to be kept."""
+        """Whether any measurement needs ``deltas``, ``values``, … of `Reduction` to be kept."""
         return any(getattr(reduction, what) for _, reduction in self.measures)
 
 
@@ -129,7 +129,8 @@ def build(
         groups.setdefault(structure(model), []).append(i)
     for members in groups.values():
         for block in _blocks(models, members, inputs.count, options):
-            yield _assemble(Group(models, block, inputs.count, options), inputs, targets, given)
+            group = Group(models, block, inputs.count, options, given)
+            yield _assemble(group, inputs, targets, given)
 
 
 def _blocks(
@@ -166,8 +167,14 @@ class Group:
     """
 
     def __init__(
-        self, models: tuple[Model, ...], members: list[int], examples: int, options: Options
+        self,
+        models: tuple[Model, ...],
+        members: list[int],
+        examples: int,
+        options: Options,
+        given: Given | None = None,
     ) -> None:
+        self.given = given
         self.options, self.examples, self.real = options, examples, options.dtype
         self.members = sorted(members, key=lambda i: -models[i].depth)
         self.heads = [models[i] for i in self.members]

@@ -55,10 +55,10 @@ class Run:
     def config(self) -> dict[str, Any]:
         """What rebuilds the call, as plain data."""
         arrays = {name: array_text(array) for name, array in given_arrays(self).items()}
-        written, coords = sources(self.sweep.models), input_coords(self)
+        coords = input_coords(self)
         return (
             self.source
-            | ({"cells": written} if written else {})
+            | sources(self.sweep.models, self.measure)
             | ({"input_coords": coords} if coords else {})
             | {
                 "seeds": compact(self.seeds),

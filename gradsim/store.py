@@ -30,13 +30,13 @@ _ARRAYS, _PARTS, _MANIFEST = "arrays.nc", "parts", "manifest.log"
 _PART = re.compile(r"part-([0-9]{12,})-([0-9]{12,})\.nc")
 
 
+class ForeignPartError(InvalidFileError):
+    """A part is sound, but of another run: it is not written over."""
+
+
 def part_path(folder: str, first: int, last: int) -> str:
     """File of a part in a run folder, by the places of its first and last seed."""
     return os.path.join(folder, _PARTS, f"part-{first:012d}-{last:012d}.nc")
-
-
-class ForeignPartError(InvalidFileError):
-    """A part is sound, but of another run: it is not written over."""
 
 
 class RunFolder:

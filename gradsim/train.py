@@ -42,6 +42,7 @@ def train(
     momentum: float | None = None,
     decay: float | None = None,
     epsilon: float | None = None,
+    damping: float | None = None,
     keep: bool = False,
     vary: Mapping[str, Any] | None = None,
     inputs: Any = None,
@@ -60,7 +61,11 @@ def train(
     model, seeds, inputs, targets, key, threads, memory_limit
         As in :func:`gradsim.simulate`.  A Network gives the weights to start from.
     optimizer
-        "sgd", "momentum" (the heavy ball) or "rmsprop".
+        "sgd", "momentum" (the heavy ball), "rmsprop" or "newton".  The last scales the gradient
+        of each layer by the curvature along it, g / (abs(g'Hg / g'g) + damping): with
+        learning_rate=1 and no damping the minimum of the layer's own quadratic where the
+        curvature is positive; where it is negative as long a step, downhill still, and none
+        where it is 0.  It takes neither l2 nor clipping by value, which turn the gradient.
     learning_rate
         A number, or one a layer; a layer at 0 stays as it is.
     steps
@@ -77,11 +82,13 @@ def train(
         Of "momentum"; 0.9 where it is None.
     decay, epsilon
         Of "rmsprop"; 0.9 and 1e-8 where they are None.
+    damping
+        Of "newton"; 0 where it is None.
     keep
         Whether the result holds the trained parameters, as `final_parameter`; to make networks of
         them is `Network.with_parameters`.
     vary
-        Maps fields of the model, and arguments from ``optimizer`` to ``epsilon`` but ``steps``,
+        Maps fields of the model, and arguments from ``optimizer`` to ``damping`` but ``steps``,
         to sequences of values.
 
     Returns
@@ -99,6 +106,7 @@ def train(
 
     References
     ----------
+    Newton steps: Y. N. Dauphin et al. 2014, arXiv:1406.2572 (absolute curvature).
     Clipping: R. Pascanu, T. Mikolov and Y. Bengio 2013, arXiv:1211.5063, algorithm 1.
 
     Examples
@@ -111,6 +119,7 @@ def train(
     settings = Settings(
         optimizer=optimizer, learning_rate=learning_rate, steps=steps, batch_size=batch_size,
         clip=clip, clip_by=clip_by, l2=l2, momentum=momentum, decay=decay, epsilon=epsilon,
+        damping=damping,
     )  # fmt: skip
     if not isinstance(keep, bool | np.bool_):
         raise TypeError(f"train(keep={brief(keep)}): keep must be True or False")
@@ -239,8 +248,10 @@ class _Crew:
         model, count = condition.model, self._run.inputs.count
         step_count = condition.settings.batch_size or count
         shape = Data(self._network(model, 0)).y.shape
-        whole = plan(model, shape, count)
-        step = whole if step_count == count else plan(model, shape, step_count)
+        curved = condition.settings.curved
+        if step_count == count:
+            return (step := plan(model, shape, count, curved)), step
+        whole, step = plan(model, shape, count), plan(model, shape, step_count, curved)
         return step, whole
 
     def _job(self, c: int, condition: Condition, passes: tuple[Pass, Pass], places: range) -> None:

@@ -64,8 +64,8 @@ def verify(path: Any, sample: int = 5, *, threads: int | None = None) -> Verific
     Verification
         The networks and the largest differences, once they have passed: equal bits where the
         provenance is that of this installation; else 1e-10 (float32: 1e-4) relative to the larger
-        of 1 and the value, or 10 times the change that one ulp of given inputs, else of the
-        weights, makes in a chaotic network.
+        of 1 and the value, or 10 times what one ulp of given inputs, else of the weights,
+        changes in a chaotic network.
 
     Raises
     ------

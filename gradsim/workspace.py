@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradsim._layout import bent
 from gradsim._reduction import finite
 from gradsim.activations import program_shape
 from gradsim.kernels import engine
@@ -28,6 +29,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
     backward = scalars["gradient"]
     conditions, norms = len(group.forward), group.table.norms * (layers + 1)
     kept = maps * heads * layers if scalars["keep_delta"] else 0
+    bends = (1 + max(bent(group.table))) * layers if scalars["keep_cotangents"] else 0
     widest_in = max(widest, n_in)
     batch = sizes.batch * (widest + widest_in) + scalars["outer_tile"] * (
         2 * sizes.batch + widest_in
@@ -40,6 +42,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "cotangent_e": (values, head_rows),
         "delta_e": (1, head_rows),
         "kept_e": (kept, b_count),
+        "kept_cotangent_e": (bends, head_rows),
         "x_square_e": (scalars["steps_of_x"], b_count),
         "x_square": (scalars["steps_of_x"], b_count),
         "batch_e": (6, max(head_rows, sizes.batch, kept * b_count)),
@@ -69,6 +72,7 @@ def work_shapes(group: "Group", scalars: dict[str, int], sizes: "Sizes", given: 
         "cotangents": (1, values * head_rows * widest if backward else 0),
         "delta": (head_rows, group.n_out),
         "kept": (kept * b_count, widest),
+        "kept_cotangents": (bends * head_rows, widest),
         "drive": (1, b_count * widest if n_in else 0),
         "push": (1, b_count * widest),
         "chrono": (maps, widest),
@@ -146,7 +150,7 @@ class Worker:
 
     def __init__(self, item: "Pass", stop: np.ndarray) -> None:
         _ready(item.real)
-        self._item = item
+        self.item = item
         self._like = item.real.type(0)
         self._record: Any = np.zeros(1, CONTEXT).view(np.recarray)[0]
         for name, number in item.scalars.items():
@@ -166,9 +170,10 @@ class Worker:
 
     def _hooks(self) -> np.ndarray:
         """Kernels of further measurements, and their arrays after a place for their results."""
-        item, width = self._item, max((4 + 3 * len(own) for own in self._own), default=1)
-        hooks = np.zeros((len(item.reductions), width), np.int64)
-        for q, (part, own) in enumerate(zip(item.reductions, self._own)):
+        item, width = self.item, max((4 + 3 * len(own) for own in self._own), default=1)
+        compiled = [(p, own) for p, own in zip(item.reductions, self._own) if p.unit is not None]
+        hooks = np.zeros((len(compiled), width), np.int64)
+        for q, (part, own) in enumerate(compiled):
             hooks[q, 0] = part.unit.address(CONTEXT, item.real)
             for j, array in enumerate(own):
                 hooks[q, 4 + 3 * j : 7 + 3 * j] = array.ctypes.data, *array.shape
@@ -187,18 +192,26 @@ class Worker:
 
     def run(self, seeds: np.ndarray, key: int) -> "Results":
         """Run the networks ``seeds`` and return their results."""
-        results = Results(self._item, len(seeds))
+        results = Results(self.item, len(seeds))
         for name, array in results.arrays.items():
             self._set(name, array)
-        for q, array in enumerate(results.own):
+        pairs = list(zip(self.item.reductions, results.own))
+        compiled = [array for part, array in pairs if part.unit is not None]
+        for q, array in enumerate(compiled):
             self.arrays["hooks"][q, 1:4] = array.ctypes.data, *array.shape
-        seeds, maker = seeds.astype(np.uint64), self._item.maker
-        if maker is None:
+        python = [pair for pair in pairs if pair[0].unit is None]
+        seeds, maker = seeds.astype(np.uint64), self.item.maker
+        if maker is None and not python:
             self._run(seeds, 0, len(seeds), key)
             return results
-        for s, seed in enumerate(seeds):
-            maker.fill(self.arrays["weights"][0], key, int(seed), self.arrays["stop"])
+        for s, seed in enumerate(seeds.tolist()):
+            if maker is not None:
+                maker.fill(self.arrays["weights"][0], key, seed, self.arrays["stop"])
             self._run(seeds, s, s + 1, key)
+            for part, array in python:
+                if not self.arrays["stop"][0, 0]:
+                    rows = array.reshape(len(seeds), -1, array.shape[1])[s]
+                    part.measure(self, results.status()[s, :, 0], rows, seed, key)
         return results
 
     def _run(self, seeds: np.ndarray, first: int, last: int, key: int) -> None:
@@ -210,7 +223,7 @@ class Results:
 
     def __init__(self, item: "Pass", seeds: int) -> None:
         p = item.scalars
-        self.seeds, self._item = seeds, item
+        self.seeds, self.item = seeds, item
         self.entries = p["head_rows"] if p["each"] else p["heads"]
         lines = seeds * self.entries if p["gradient"] else 0
         signal = 6 * seeds if p["signal"] else 0
@@ -227,7 +240,7 @@ class Results:
 
     def reduced(self, measurement: str, variable: str) -> np.ndarray:
         """Values (seed, entry or head, layer, …) of a variable that a reduction measures."""
-        parts = self._item.reductions
+        parts = self.item.reductions
         (q,) = (q for q, part in enumerate(parts) if part.spec.name == measurement)
         values = parts[q].read(variable, self.own[q])
         return finite(values, self.status()[..., 0])
@@ -239,7 +252,7 @@ class Results:
     def states(self, q: int) -> np.ndarray:
         """Norms (seed, entry, step 0..T) of the gradient of h (0), c (1) or both (2)."""
         return self.arrays["state_norm"].reshape(
-            -1, self.seeds, self.entries, self._item.scalars["layers"] + 1
+            -1, self.seeds, self.entries, self.item.scalars["layers"] + 1
         )[q]
 
     def scalar(self, variable: int) -> np.ndarray:
@@ -252,7 +265,7 @@ class Results:
 
     def signal(self, variable: int) -> np.ndarray:
         """Signal (seed, head, layer): of the hidden layers, and of each head's own output."""
-        p, item = self._item.scalars, self._item
+        p, item = self.item.scalars, self.item
         hidden = self.arrays["layer_signal"].reshape(6, self.seeds, p["conditions"], p["layers"])
         signal = hidden[variable][:, item.sources, :].copy()
         layers = np.arange(1, p["layers"] + 1)

@@ -7,6 +7,7 @@ first ones.  Cotangents live for one layer; what a layer hands down changes plac
 from . import ops
 from ._jit import jit, unit
 from .activations import largest_bits
+from .kept import keep_cotangents
 from .measure import (
     INPUT,
     ROW_DELTA,
@@ -72,6 +73,8 @@ def run_backward(x, like, s, seeds, key, seed):
             if op[4] == 0 and heads > inner:
                 delta_rows(x, like, i, layer, inner, heads, 1)
                 _head_linear(x, like, op, layer, inner, heads, key, seed)
+        if x.keep_cotangents:
+            keep_cotangents(x, like, layer, heads)
         _note_zeros(x, like, layer, inner, heads)
         write_layer(x, like, s, seeds, layer, heads)
         if x.n_in > 0:

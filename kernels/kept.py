@@ -3,7 +3,17 @@
 from . import ops
 from ._jit import jit
 from .norms import NEARLY_EMPTY
-from .program import DEPTH, WIDTH, block, exponent_of_value, ints, value
+from .program import (  # fmt: skip
+    DEPTH,
+    WIDTH,
+    block,
+    cotangent,
+    exponent_of_value,
+    ints,
+    reals,
+    value,
+    value_width,
+)
 
 
 @jit
@@ -37,6 +47,29 @@ def delta_row(x, like, m, h, layer, b, n):
     """Delta (1, n) of map m for one example of a head."""
     line = ((m * x.heads + h) * x.layers + layer - 1) * x.examples + b
     return block(x.kept, like, line * x.widest, 1, n)
+
+
+@jit
+def keep_cotangents(x, like, layer, heads):
+    """Store the cotangents of what is not linear in a layer; EMPTY where a head runs no such."""
+    kept, kept_e = reals(x.kept_cotangents, like), ints(x.kept_cotangent_e)
+    for i in range(x.ops.rows):
+        if ints(x.bent)[0, i] < 0:
+            continue
+        v, line = ints(x.ops)[i, 3], ints(x.bent)[0, i] * x.layers + layer - 1
+        rows, e = cotangent(x, like, v, heads * x.examples, value_width(x, v, layer))
+        for k in range(rows.shape[0]):
+            kept_e[line, k] = e[k]
+            for j in range(rows.shape[1]):
+                kept[line * x.head_rows + k, j] = rows[k, j]
+
+
+@jit
+def kept_cotangent(x, like, i, layer, k):
+    """Cotangent (1, widest) of the result of operation i for backward row k, and its exponent."""
+    line = ints(x.bent)[0, i] * x.layers + layer - 1
+    row = block(x.kept_cotangents, like, (line * x.head_rows + k) * x.widest, 1, x.widest)
+    return row, ints(x.kept_cotangent_e)[line, k]
 
 
 @jit

@@ -33,7 +33,7 @@ def _own_part(x, q, array, start, rows, columns):
 
 
 @jit
-def _fill(target, j, source, r, e):
+def fill_row(target, j, source, r, e):
     """Row j of target = row r of source, brought to a largest magnitude in [1, 2); its exponent."""
     for i in range(target.shape[1]):
         target[j, i] = source[r, i]
@@ -45,14 +45,14 @@ def _fill(target, j, source, r, e):
 
 
 @jit
-def _inputs_row(x, like, op, which, t, r, b, target, j):
+def inputs_row(x, like, op, which, t, r, b, target, j):
     """Row j of target = what a parameter of an affine map multiplies; returns its exponent."""
     if which == W:
-        return _fill(target, j, value(x, like, op[1], t), r, exponent_of_value(x, op[1], t)[r])
+        return fill_row(target, j, value(x, like, op[1], t), r, exponent_of_value(x, op[1], t)[r])
     if which == U:
         line = t - 1
         source = block(x.x, like, line * x.examples * x.n_in, x.examples, x.n_in)
-        return _fill(target, j, source, b, ints(x.x_e)[line, b])
+        return fill_row(target, j, source, b, ints(x.x_e)[line, b])
     target[j, 0] = 1.0
     return np.int64(0)
 
@@ -78,8 +78,8 @@ def parameter_gradient(x, like, q, array, op, which, h, layer, first, count):
             line = (op[4] * x.heads + h) * x.layers + t - 1
             for b in range(first, first + count):
                 j = (t - lo) * count + b - first
-                e = _fill(delta, j, kept, line * x.examples + b, kept_e[line, b])
-                k = _inputs_row(x, like, op, which, t, forward[h * x.examples + b], b, inputs, j)
+                e = fill_row(delta, j, kept, line * x.examples + b, kept_e[line, b])
+                k = inputs_row(x, like, op, which, t, forward[h * x.examples + b], b, inputs, j)
                 size = e + k if e > EMPTY and k > EMPTY else np.int64(EMPTY)
                 if sweep == 0:
                     top = max(top, size)

@@ -11,9 +11,10 @@ import numpy as np
 
 from . import ops
 from ._jit import jit, unit
-from .batch import common_rows, unit_rows
+from .batch import common_rows
+from .formed import formed_gradient
 from .kept import counted, delta_row, deltas, multiplied, operations, units
-from .measure import COUNT, EXTRA, NONE, SIZES
+from .measure import COUNT, NONE, SIZES
 from .norms import LOG10_2, row_square
 from .program import DEPTH, ints, own_floats, own_ints
 from .vecmath import log
@@ -204,31 +205,16 @@ def _single(x, like, q, i, u, h, b, layer, part):
 @jit
 def _formed(x, like, q, i, u, h, layer, part):
     """Fill the second list with the logs of the mean over examples of delta a^T."""
-    op, n, count, lists = ints(x.ops)[i], units(x, h, layer), x.examples, ints(x.batch_e)
-    offset, (delta, ed) = own_floats(x, q, ASKED)[0, 0], deltas(x, like, op[4], h, layer)
-    rows, e = multiplied(x, like, i, u, layer)
-    size, extra, m = lists[SIZES], lists[EXTRA, :count], rows.shape[1]
-    flat, first, second = own_floats(x, q, FORMED)[0], count * n, count * (n + m)
-    d, a = flat[:first].reshape((count, n)), flat[first:second].reshape((count, m))
-    g = flat[second : second + n * m].reshape((n, m))
-    places = lists[COUNT, :count]
-    size_a = ints(x.x_square_e)[layer - 1] if u else ints(x.square_e)[ints(x.index)[op[1], layer]]
-    if u == 0:
-        places = ints(x.row)[0, h * count : (h + 1) * count]
-    for b in range(count):
-        _, k, _ = row_square(delta_row(x, like, op[4], h, layer, b, n), 0)
-        size[b], extra[b] = k + ed[b], size_a[places[b]]
-    unit_rows(rows, e, size_a, places, a)
-    top = common_rows(delta, ed, size, extra, lists[COUNT, :count], d)
-    np.dot(d.T, a, g)
+    offset = own_floats(x, q, ASKED)[0, 0]
+    g, top = formed_gradient(x, like, i, u, h, layer, own_floats(x, q, FORMED)[0])
     lengths = own_ints(x, q, LENGTHS)
     own_floats(x, q, FIRST)[part, 0], lengths[part, 0] = (
-        -PER_DECADE * LOG10_E * log(np.float64(count)),
+        -PER_DECADE * LOG10_E * log(np.float64(x.examples)),
         1,
     )
-    numbers = g.reshape((1, n * m))
-    lengths[part, 1] = _logs(numbers, 0, n * m, top, own_floats(x, q, SECOND)[part], 0, offset)
-    return n * m
+    numbers = g.reshape((1, g.size))
+    lengths[part, 1] = _logs(numbers, 0, g.size, top, own_floats(x, q, SECOND)[part], 0, offset)
+    return g.size
 
 
 @jit

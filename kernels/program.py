@@ -36,6 +36,7 @@ SCALARS = (
     "gradient", "signal",  # what is measured
     "totals",  # the gradient of all weights of an RNN over its steps
     "keep_delta",  # store every delta (totals of tied weights, network export, measurements)
+    "keep_cotangents",  # store the cotangent of the result of every operation that is not linear
     "keep_output",  # store the output rows of an MLP
     "cost_slot",  # slopes that belong to an RNN's state, for cross-entropy; -1 without
     "last_drive",  # the affine map with U that the backward pass meets first
@@ -48,6 +49,7 @@ SCALARS = (
 INTS = {
     "ops": "operation; code, in1, in2, out, aux, acc1, acc2, slot (flags of an affine map)",
     "below": "1; value: whether it has the width of the layer below",
+    "bent": "1; operation: its place among those that are not linear, or -1",
     "states": "state; value read, value written",
     "layer": "see WIDTH ...; L + 2",
     "address": "value; L + 1: where it starts in `store`",
@@ -69,6 +71,7 @@ INTS = {
     "cotangent_e": "value; H * B",
     "delta_e": "1; H * B: exponents of the output rows",
     "kept_e": "(map * H + h) * L + l; B",
+    "kept_cotangent_e": "bent * L + l; H * B",
     "x_e": "step; B",
     "x_square_e": "step; B",
     "start_e": "initial state; B",
@@ -130,6 +133,7 @@ REALS = {
     "cotangents": "1; V * H * B * widest",
     "delta": "h * B + b; n_out: delta of the output rows",
     "kept": "((map * H + h) * L + l) * B + b; widest: every delta",
+    "kept_cotangents": "(bent * L + l) * H * B + h * B + b; widest",
     "weights": "1; elements",
     "input_weights": "1; elements",
     "bias": "map * (L + 1) + l (given) or map; widest",

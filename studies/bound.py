@@ -7,14 +7,13 @@ than at its typical size. A bound that grows towards the input proves nothing ab
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled
 
 WIDTH, DEPTH, NEAR = 100, 30, 5
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "identity")
@@ -41,19 +40,16 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     delta, bound = growth(ds.log10_delta_norm), growth(ds.log10_gamma_bound)
     from_norms = (ds.log10_weight_spectral_norm - typical).sel(crossed).mean("layer")
     excess = (ds.log10_delta_norm - ds.log10_gamma_bound).max("layer")
-    found = {
-        "delta": (delta, "growth of norm(delta) per layer backwards, decades"),
-        "bound": (bound, "growth of the bound per layer backwards, decades"),
-        "local_bound": (
+    return labelled(
+        delta=(delta, "growth of norm(delta) per layer backwards, decades"),
+        bound=(bound, "growth of the bound per layer backwards, decades"),
+        local_bound=(
             growth(ds.log10_local_bound), "the same with the largest slope of each layer"),
-        "from_norms": (from_norms, "looseness per layer from norms against typical directions"),
-        "from_slopes": (bound - delta - from_norms,
-                        "looseness per layer from supremum against typical slopes"),
-        "excess": (excess, "most that log10 norm(delta) exceeds its bound by, over layers"),
-    }  # fmt: skip
-    for array, text in found.values():
-        array.attrs = {"long_name": text, "units": "1"}
-    return xr.Dataset({name: array for name, (array, _) in found.items()})
+        from_norms=(from_norms, "looseness per layer from norms against typical directions"),
+        from_slopes=(bound - delta - from_norms,
+                     "looseness per layer from supremum against typical slopes"),
+        excess=(excess, "most that log10 norm(delta) exceeds its bound by, over layers"),
+    )  # fmt: skip
 
 
 def expected(activation: str, sigma_w: float) -> tuple[float, float]:
@@ -78,10 +74,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw growth and bound against the gain, and where the looseness comes from."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(12, 6.6), layout="constrained")
-    axes = fig.subplots(2, len(ACTIVATIONS), sharex=True, sharey="row")
+    fig, axes = canvas(12, 6.6, 2, len(ACTIVATIONS), sharex=True, sharey="row")
     fine = np.geomspace(GAINS[0], GAINS[-1], 40)
     for (top, low), activation in zip(axes.T, ACTIVATIONS):
         one = ds.sel(activation=activation).mean("seed")
@@ -151,7 +144,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

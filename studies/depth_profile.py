@@ -35,6 +35,7 @@ except ModuleNotFoundError:  # run from the repository, uninstalled
     import gradsim as gs
 
 from gradsim.studies import _study, nielsen
+from gradsim.studies._digits import digits
 
 DEPTHS = (3, 5, 10, 50)
 TITLES = {"sigma_w = 1": "sigma_w = 1", "usual": "Glorot; relu: He", "critical": "critical gain"}
@@ -50,12 +51,13 @@ def depth_profile(
     out: Any = None,
     threads: int | None = None,
     progress: bool | None = None,
+    store: Any = None,
 ) -> xr.Dataset:
     """Run the networks on the digits.
 
     Parameters
     ----------
-    seeds, threads, progress
+    seeds, threads, progress, store
         As in :func:`gradsim.simulate`.
     examples
         The number of digits.
@@ -74,32 +76,20 @@ def depth_profile(
     ModuleNotFoundError
         If scikit-learn, which has the digits, is not installed.
     """
-    inputs, targets = _digits(examples)
+    inputs, targets = digits(examples)
     folder = _folder(out)
     schemes = ["gaussian", *dict.fromkeys(USUAL.values()), "critical"]
     vary = {"activation": list(USUAL), "init": schemes, "depth": list(DEPTHS)}
     ds = gs.simulate(
-        MODEL, seeds, vary=vary, inputs=inputs, targets=targets, threads=threads, progress=progress
-    )
+        MODEL, seeds, vary=vary, inputs=inputs, targets=targets, threads=threads, progress=progress,
+        store=store,
+    )  # fmt: skip
     ds = _by_gain(ds)
     ds.attrs["gradsim_config"] = _config(ds.attrs["gradsim_config"])
     if folder:
         gs.save(ds, folder / "depth_profile.nc")
         figure(ds).savefig(folder / "depth_profile.png", dpi=120)
     return ds
-
-
-def _digits(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (example, feature) in [0, 1] and one-hot targets (example, class)."""
-    try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError as error:
-        needed = 'the digits come with scikit-learn: pip install "gradsim[data]"'
-        raise ModuleNotFoundError(needed) from error
-    digits: Any = load_digits()
-    if not 1 <= count <= len(digits.target):
-        raise ValueError(f"examples must be from 1 to {len(digits.target)}, got {count}")
-    return digits.data[:count] / 16, np.eye(10)[digits.target[:count]]
 
 
 def _folder(out: Any) -> Path | None:
@@ -277,9 +267,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     seeds = _study.seeds_of(asked)
     begin = time.perf_counter()
-    ds = depth_profile(seeds, asked.examples, out=asked.out, threads=asked.threads)
+    store = _study.store_of(asked, "depth_profile")
+    ds = depth_profile(seeds, asked.examples, out=asked.out, threads=asked.threads, store=store)
     print(report(ds), "\n")
-    print(nielsen.report(nielsen.nielsen(seeds, out=asked.out, threads=asked.threads)))
+    store = _study.store_of(asked, "nielsen")
+    ds = nielsen.nielsen(seeds, out=asked.out, threads=asked.threads, store=store)
+    print(nielsen.report(ds))
     seconds = time.perf_counter() - begin
     print(f"\n{asked.out}: depth_profile and nielsen, .nc and .png each, in {seconds:.0f} s")
     return 0

@@ -7,7 +7,6 @@ so at equal depth over width networks of any width differ alike. The law is exac
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from scipy.special import gammaln
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled
 
 WIDTHS, RATIOS, POWERS = (10, 30, 100), (0.1, 0.5, 1.0), (0.5, 1.0, 2.0, 4.0)
 CONSTANT = 5.0  # Var ln norm(delta)^2 = CONSTANT * layers / width
@@ -42,8 +41,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
         logs = logs.drop_vars(set(logs.coords) - {"seed"}).rename(layer="ratio")
         found.append(logs.assign_coords(ratio=list(RATIOS)))
     logs = xr.concat(found, xr.Variable("width", list(WIDTHS)))
-    logs.attrs = {"long_name": "ln of norm(delta^l)^2 / norm(delta^L)^2", "units": "1"}
-    return logs.to_dataset(name="log_square")
+    return labelled(log_square=(logs, "ln of norm(delta^l)^2 / norm(delta^L)^2"))
 
 
 def law(width: int, ratio: float) -> xr.Dataset:
@@ -97,10 +95,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the distributions, the variance against depth over width, and generalised exponents."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 4.4), layout="constrained")
-    left, middle, right = fig.subplots(1, 3)
+    fig, (left, middle, right) = canvas(13, 4.4, 1, 3)
     grid = np.linspace(-4.5, 2.5, 400)
     for ratio, color in zip(RATIOS, (OKABE_ITO[2], OKABE_ITO[5], OKABE_ITO[3])):
         decades = ds.log_square.sel(width=100, ratio=ratio) / (2 * math.log(10))
@@ -171,7 +166,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -41,13 +41,18 @@ SOURCE = "M. Nielsen, Neural Networks and Deep Learning, 2015, chapter 5"
 
 
 def nielsen(
-    seeds: Any = 1000, *, out: Any = None, threads: int | None = None, progress: bool | None = None
+    seeds: Any = 1000,
+    *,
+    out: Any = None,
+    threads: int | None = None,
+    progress: bool | None = None,
+    store: Any = None,
 ) -> xr.Dataset:
     """Run his networks before training, many times.
 
     Parameters
     ----------
-    seeds, threads, progress
+    seeds, threads, progress, store
         As in :func:`gradsim.simulate`.
     out
         Folder for ``nielsen.nc`` and ``nielsen.png``; None writes nothing.
@@ -61,8 +66,9 @@ def nielsen(
     image, target = np.full((1, 784), MEAN_SQUARE**0.5), np.full(10, 0.1)
     vary = {"depth": list(PUBLISHED)}
     ds = gs.simulate(
-        MODEL, seeds, vary=vary, inputs=image, targets=target, threads=threads, progress=progress
-    )
+        MODEL, seeds, vary=vary, inputs=image, targets=target, threads=threads, progress=progress,
+        store=store,
+    )  # fmt: skip
     norm = ds.log10_bias_grad_norm.isel(seed=0, drop=True) * np.nan
     for depth, values in PUBLISHED.items():
         norm.loc[depth, : len(values)] = values
@@ -123,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _study.parser("nielsen", __doc__ or "", 1000, 50)
     asked = parser.parse_args(arguments)
     seeds = _study.seeds_of(asked)
-    print(report(nielsen(seeds, out=asked.out, threads=asked.threads)))
+    store = _study.store_of(asked, "nielsen")
+    print(report(nielsen(seeds, out=asked.out, threads=asked.threads, store=store)))
     print(f"\n{asked.out}: nielsen.nc and nielsen.png")
     return 0
 

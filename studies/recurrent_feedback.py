@@ -7,7 +7,6 @@ and random symmetric matrices, whose gap between the two largest eigenvalues is 
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, band, bootstrap, canvas, decades, labelled
 
 WIDTH, STEPS = 20, 100
 FOLLOWED = 50  # steps; later the rounding of the largest component drowns the smallest
@@ -46,17 +45,14 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     nets = [[gs.network(MODELS[name], int(seed)) for name in TURNING] for seed in runs[0].seed]
     component = np.array([_components(symmetric) for symmetric, _ in nets])
     alignment = np.array([[_alignment(net) for net in pair] for pair in nets])
-    data = {
-        "log10_factor": (factor.rename(state_step="time").transpose("matrix", "seed", "time"),
-                         "log10 of the gradient's norm after t steps back"),
-        "log10_component": (xr.DataArray(component, dims=("seed", "eigenvalue", "followed")),
-                            "log10 of a component of the state along an eigenvector"),
-        "alignment": (xr.DataArray(alignment, dims=("seed", "turning", "time")),
-                      "cos^2 of the angle between the state and the top eigenvector"),
-    }  # fmt: skip
-    for array, text in data.values():
-        array.attrs = {"long_name": text, "units": "1"}
-    ds = xr.Dataset({name: array for name, (array, _) in data.items()})
+    ds = labelled(
+        log10_factor=(factor.rename(state_step="time").transpose("matrix", "seed", "time"),
+                      "log10 of the gradient's norm after t steps back"),
+        log10_component=(xr.DataArray(component, dims=("seed", "eigenvalue", "followed")),
+                         "log10 of a component of the state along an eigenvector"),
+        alignment=(xr.DataArray(alignment, dims=("seed", "turning", "time")),
+                   "cos^2 of the angle between the state and the top eigenvector"),
+    )  # fmt: skip
     steps = np.arange(STEPS + 1)
     return ds.assign_coords(
         time=steps, followed=steps[: FOLLOWED + 1], eigenvalue=list(TOP), turning=list(TURNING)
@@ -103,10 +99,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the components, the alignment and the gradient's norm against the number of steps."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 4.4), layout="constrained")
-    left, middle, right = fig.subplots(1, 3)
+    fig, (left, middle, right) = canvas(13, 4.4, 1, 3)
     colors = (OKABE_ITO[5], OKABE_ITO[0], OKABE_ITO[2], OKABE_ITO[3])
     for value, color in zip(TOP, colors):
         log = ds.log10_component.sel(eigenvalue=value)
@@ -116,23 +109,21 @@ def figure(ds: xr.Dataset) -> Any:
     left.plot([], [], color="grey", linewidth=1, label="theory: eigenvalue^t")
     left.set_ylabel("component of the state along its eigenvector (median)")
     for matrix, color in (("symmetric", OKABE_ITO[4]), ("random symmetric", OKABE_ITO[5])):
-        low, mid, high = ds.alignment.sel(turning=matrix).quantile([0.05, 0.5, 0.95], "seed")
-        middle.fill_between(ds.time, low, high, color=color, alpha=0.2, linewidth=0)
-        middle.plot(ds.time, mid, color=color, label=f"{matrix}, median and 5 to 95 %")
+        label = f"{matrix}, median and 5 to 95 %"
+        band(middle, ds.time, ds.alignment.sel(turning=matrix), color, label)
     squares = np.array(SPREAD)[:, None] ** (2 * ds.time.values)  # all components alike at first
     middle.plot(ds.time, squares[0] / squares.sum(0), "k--", label="theory, equal components")
     middle.set(ylabel="cos^2 of the angle with the top eigenvector", ylim=(-0.02, 1.28))
     for matrix, color in zip(list(MODELS)[1:3], (OKABE_ITO[4], OKABE_ITO[5])):
-        low, line, high = ds.log10_factor.sel(matrix=matrix).quantile([0.05, 0.5, 0.95], "seed")
-        right.fill_between(ds.time, low, high, color=color, alpha=0.2, linewidth=0)
-        right.plot(ds.time, line, color=color, label=f"{matrix}, median and 5 to 95 %")
+        label = f"{matrix}, median and 5 to 95 %"
+        band(right, ds.time, ds.log10_factor.sel(matrix=matrix), color, label)
     right.plot(ds.time, ds.time * math.log10(0.9), "k--", label="spectral radius^t = 0.9^t")
     right.set(ylabel="norm of the gradient, relative to its start", ylim=(-6, 3))
     for ax in (left, middle, right):
         ax.set_xlabel("steps t")
         ax.legend(frameon=False, fontsize="small", loc="upper right")
     for ax in (left, right):
-        ax.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
+        decades(ax.yaxis)
     left.legend(frameon=False, fontsize="small", loc="lower left")
     return fig
 
@@ -165,7 +156,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -8,7 +8,6 @@ window six decades wide.
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled
 
 WIDTHS, STEPS, EARLY = (1, 10, 50), 200, 50
 TIMES = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -33,8 +32,8 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     norm = ds.log10_state_grad_norm
     back = norm.sel(state_step=[STEPS - t for t in TIMES]) - norm.sel(state_step=STEPS)
     factor = back.drop_vars("state_step").rename(state_step="time").assign_coords(time=list(TIMES))
-    factor.attrs = {"long_name": "log10 of r_T, the gradient's factor over T steps", "units": "1"}
-    return factor.transpose("width", "tied", "seed", "time").to_dataset(name="log10_factor")
+    factor = factor.transpose("width", "tied", "seed", "time")
+    return labelled(log10_factor=(factor, "log10 of r_T, the gradient's factor over T steps"))
 
 
 def exponent(ends: np.ndarray) -> float:
@@ -76,10 +75,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the spread against T, and the share that the best gain saves."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10, 4.4), layout="constrained")
-    left, right = fig.subplots(1, 2)
+    fig, (left, right) = canvas(10, 4.4, 1, 2)
     for width, color in zip(WIDTHS, (OKABE_ITO[5], OKABE_ITO[3], OKABE_ITO[4])):
         for tied, marker in ((True, "o"), (False, "s")):
             factor = ds.log10_factor.sel(width=width, tied=tied)
@@ -132,7 +128,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -5,18 +5,17 @@ RNN without inputs on the way is a feed-forward network, with inputs it is what 
 four architectures at three gains, over 30 steps from step 40 back to step 10, with the factor of
 the weights, norm(W^T delta) / norm(delta), and of the slopes shown apart.
 
-The price of the critical gain of the sigmoid (10.15) is drawn too: the share of saturated units and
-the spread between networks.
+The price of the critical gain of the sigmoid (10.15) is drawn too: the share of saturated units,
+the spread between networks, and into how few directions the gradient is squeezed.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies._study import Part, Row, Study, bootstrap, log10_rms
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled, log10_rms
 
 STEPS, LAST, FIRST = 40, 40, 10
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "identity")
@@ -33,6 +32,7 @@ ARCHITECTURES = {  # name: (tied, sigma_u)
     "untied RNN": (False, 1.0),
     "RNN": (True, 1.0),
 }
+SHARE = 50  # one network of so many has its directions counted
 MARGIN = 0.02  # decades a step: a factor 4 over the 30 steps
 VANISHES, KEPT = (-np.inf, -MARGIN), (-MARGIN, np.inf)
 CASES = (  # architecture, activation, gain, what the claim says of it, what the condition does
@@ -81,7 +81,34 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
             list(gains.values()), {"activation": list(ACTIVATIONS), "gain": list(GAINS)}
         )
         found.append(_reduce(ds).sel(activation=chosen.activation, sigma_w=chosen))
-    return xr.concat(found, xr.Variable("architecture", list(ARCHITECTURES)), combine_attrs="drop")
+    names = xr.Variable("architecture", list(ARCHITECTURES))
+    result = xr.concat(found, names, combine_attrs="drop")
+    few = result.seed.values[: max(2, result.sizes["seed"] // SHARE)]
+    counted = xr.concat([directions(name, few, threads) for name in ARCHITECTURES], names)
+    text = "number of directions that carry the gradient, of 100; of the first seeds only"
+    counted.attrs = {"long_name": text, "units": "1"}
+    return result.assign(directions=counted.reindex(seed=result.seed))
+
+
+def directions(architecture: str, seeds: Any, threads: int | None) -> xr.DataArray:
+    """Participation number of the squared singular values s of dh_40 / dh_10: (sum s)^2 / sum s^2.
+
+    It is 100 where all directions count alike and 1 where one is left; (activation, gain, seed).
+    """
+    tied, sigma_u = ARCHITECTURES[architecture]
+    jacobian, found = gs.measurements.jacobian(layers=[FIRST]), []
+    for activation in ACTIVATIONS:
+        base = gs.RNN(STEPS, 100, activation=activation, loss="linear", tied=tied, sigma_u=sigma_u)
+        gains = [sigma_w(activation, gain, sigma_u) for gain in GAINS]
+        ds = gs.simulate(base, seeds, vary={"sigma_w": sorted(set(gains))}, measure=jacobian,
+                         threads=threads)  # fmt: skip
+        log = ds.log10_singular_value.sel(step=FIRST, sigma_w=xr.DataArray(gains, dims="gain"))
+        squares = 10 ** (2 * (log - log.max("index")))
+        found.append(squares.sum("index") ** 2 / (squares**2).sum("index"))
+    named = xr.concat(found, xr.Variable("activation", list(ACTIVATIONS)))
+    return named.drop_vars(set(named.coords) - {"seed", "activation"}).assign_coords(
+        gain=list(GAINS)
+    )
 
 
 def _reduce(ds: xr.Dataset) -> xr.Dataset:
@@ -91,17 +118,12 @@ def _reduce(ds: xr.Dataset) -> xr.Dataset:
     slope = [(delta.sel(step=t) - state.sel(state_step=t)) for t in range(FIRST, LAST)]
     growth = (delta.sel(step=FIRST) - delta.sel(step=LAST)) / span
     slope_factor = xr.concat(slope, "t").mean("t")
-    data = {
-        "growth": (growth, "growth of norm(delta) per step backwards, decades"),
-        "weight_factor": (growth - slope_factor, "the share of the weights, decades per step"),
-        "slope_factor": (slope_factor, "the share of the slopes, decades per step"),
-        "saturated": (ds.saturated_share.sel(step=LAST), "saturated share at the last step"),
-    }
-    plain = {name: array.drop_vars(set(array.coords) - {"activation", "sigma_w", "seed"})
-             for name, (array, _) in data.items()}  # fmt: skip
-    for name, (_, text) in data.items():
-        plain[name].attrs = {"long_name": text, "units": "1"}
-    return xr.Dataset(plain)
+    return labelled(
+        growth=(growth, "growth of norm(delta) per step backwards, decades"),
+        weight_factor=(growth - slope_factor, "the share of the weights, decades per step"),
+        slope_factor=(slope_factor, "the share of the slopes, decades per step"),
+        saturated=(ds.saturated_share.sel(step=LAST), "saturated share at the last step"),
+    )
 
 
 def expected(architecture: str, activation: str, gain: str) -> float:
@@ -125,10 +147,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the two factors of each condition, medians over networks, and the price."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(12, 8), layout="constrained")
-    axes = fig.subplots(3, len(ARCHITECTURES), sharex=True, sharey="row")
+    fig, axes = canvas(12, 10, 4, len(ARCHITECTURES), sharex=True, sharey="row")
     labels = [f"{a if a != 'identity' else 'linear'}" for a in ACTIVATIONS]
     x, colors = np.arange(len(ACTIVATIONS)), ("#56B4E9", "#0072B2", "#D55E00")
     for column, name in zip(axes.T, ARCHITECTURES):
@@ -145,9 +164,10 @@ def figure(ds: xr.Dataset) -> Any:
             column[1].bar(place, 100 * one.saturated.mean("seed"), 0.24, color=colors[i])
             spread = one.growth.std("seed") * (LAST - FIRST)
             column[2].bar(place, spread, 0.24, color=colors[i])
+            column[3].bar(place, one.directions.mean("seed"), 0.24, color=colors[i])
         column[0].axhline(0, color="grey", linewidth=0.8)
         column[0].set_title(name, loc="left")
-        column[2].set_xticks(x, labels)
+        column[3].set_xticks(x, labels)
     _words(axes, colors)
     return fig
 
@@ -159,6 +179,7 @@ def _words(axes: Any, colors: tuple[str, ...]) -> None:
     axes[0, 0].set_ylabel("growth per step backwards\n(decades; below 0: vanishing)")
     axes[1, 0].set_ylabel("units with a slope below\n1/1000 of the largest (%)")
     axes[2, 0].set_ylabel("sd between networks\nover 30 steps (decades)")
+    axes[3, 0].set_ylabel("directions that carry\nthe gradient (of 100)")
     handles = [Patch(color=color, label=gain) for color, gain in zip(colors, GAINS)]
     handles += [Patch(facecolor="grey", label="factor of the weights"),
                 Patch(facecolor="grey", hatch="////", edgecolor="white",
@@ -178,7 +199,8 @@ STUDY = Study(
     theory="chi_1 = sigma_w^2 E phi'^2 decides, not phi' alone: without inputs it is 0.056 for"
     " sigmoid at sigma_w = 1 and 1 at 10.149, and 0.81 for a linear network at 0.9.",
     condition="The sigmoid vanishes at its conventional gain 1, not on average at its critical gain"
-    " 10.15; relu and linear networks vanish as well at sigma_w = 0.9. It is the gain.",
+    " 10.15, at the price of saturated units and a gradient of almost one direction; relu and "
+    "linear networks vanish as well at sigma_w = 0.9. It is the gain.",
     parts=tuple(
         Part(f"{name}, {a}, {gain}: {'vanishes' if margin == VANISHES else 'is kept'}", *margin, so)
         for name, a, gain, margin, so in CASES
@@ -189,7 +211,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

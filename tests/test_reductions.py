@@ -11,7 +11,7 @@ import pytest
 import gradsim as gs
 
 PARTIALS = gs.measurements.partials(low=-6.0, high=0.0, quantiles=(0.1, 0.5, 0.9))
-ALL = ["gradient", "signal", "bounds", "correlation", "noise", PARTIALS]
+ALL = ["gradient", "signal", "bounds", "correlation", "noise", "entries", PARTIALS]
 CLOSE = {"float64": 1e-11, "float32": 2e-5}
 
 
@@ -59,6 +59,25 @@ def test_bounds__are_never_violated():
     assert gap.size == 100_000
     assert gap.min() > -1e-10
     assert (ds.log10_gamma_bound - ds.log10_local_bound).min() > -1e-10
+
+
+EVERY = {"activation": ["tanh", "sigmoid", "relu", "gelu", "softplus", "selu", "sine"]}
+
+
+@pytest.mark.parametrize(("model", "vary", "seeds"), [
+    (gs.MLP(depth=10, width=6), EVERY | {"sigma_w": [0.3, 1.0, 4.0], "sigma_b": [0.0, 1.0]}, 100),
+    (gs.MLP(depth=10, width=6), EVERY | {"cell": ["residual", "residual_pre"]}, 150),
+    (gs.RNN(steps=10, width=6, sigma_u=0.5),
+     {"cell": ["vanilla", "leaky", "lstm", "gru"], "sigma_w": [0.3, 1.0, 4.0],
+      "tied": [True, False]}, 100),
+], ids=["gains", "residual", "recurrent"])  # fmt: skip
+def test_bounds__are_never_violated_whatever_the_network(model, vary, seeds):
+    ds = run(model, seeds, vary=vary, measure=["gradient", "bounds"], threads=None)
+    alive = np.isfinite(ds.log10_delta_norm)
+    assert alive.sum() > 0.8 * ds.log10_delta_norm.size > 16_000  # together 87,000 pairs
+    assert (ds.log10_local_bound - ds.log10_delta_norm).where(alive).min() > -1e-10
+    gamma = (ds.log10_gamma_bound - ds.log10_local_bound).where(alive)
+    assert gamma.min() > -1e-10
 
 
 def test_bounds__orthogonal_linear_networks_meet_them():
@@ -302,6 +321,7 @@ def test_reductions__nothing_where_the_forward_pass_left_the_range():
         "delta_correlation",
         "noise_scale",
         "weight_partial_quantile",
+        "log10_entry_mean",
     ):
         assert ds[name].isnull().all(), name
 
@@ -349,9 +369,9 @@ def test_reductions__run_as_plain_python():
     code = (
         "import gradsim as gs; P = gs.measurements.partials; "
         "ds = gs.simulate(gs.MLP(depth=2, width=3), 1, inputs=2, progress=False, threads=1, "
-        "measure=['bounds', 'correlation', 'noise', P()]); "
+        "measure=['bounds', 'correlation', 'noise', 'entries', P()]); "
         "print(*(float(ds[n].sum()) for n in ('log10_local_bound', 'delta_correlation', "
-        "'mean_cosine', 'weight_partial_quantile')))"
+        "'mean_cosine', 'weight_partial_quantile', 'entry_row_variance')))"
     )
     made = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
@@ -361,8 +381,11 @@ def test_reductions__run_as_plain_python():
         gs.MLP(depth=2, width=3),
         1,
         inputs=2,
-        measure=["bounds", "correlation", "noise", "partials"],
+        measure=["bounds", "correlation", "noise", "entries", "partials"],
     )
-    names = ("log10_local_bound", "delta_correlation", "mean_cosine", "weight_partial_quantile")
+    names = (
+        "log10_local_bound", "delta_correlation", "mean_cosine", "weight_partial_quantile",
+        "entry_row_variance",
+    )  # fmt: skip
     expected = [float(ds[name].sum()) for name in names]
     np.testing.assert_allclose([float(word) for word in made.stdout.split()], expected, rtol=1e-10)

@@ -162,7 +162,7 @@ def test_store__takes_any_seeds_and_batches(folder):
 def test_store__larger_than_memory_is_merged_in_a_file(folder, monkeypatch):
     monkeypatch.setattr(_work.Work, "part_seeds", 512)
     monkeypatch.setattr(_pool, "CHUNK_BYTES", 2**18)
-    model, limit = gs.MLP(depth=40, width=2), 5 * 10**6
+    model, limit = gs.MLP(depth=40, width=2), 35 * 10**5
     with pytest.raises(MemoryError, match="ask for fewer seeds"):
         gs.simulate(model, 4000, memory_limit=limit)
     with gs.simulate(model, 4000, memory_limit=limit, store=folder, progress=False) as ds:
@@ -431,3 +431,28 @@ def test_load__lazily_in_dask_chunks(finished, whole, tmp_path):
         assert_same(ds.compute(), whole)
     with pytest.raises(ValueError, match="lazy must be False, True or 'dask'"):
         gs.load(finished, lazy="yes")
+
+
+# Studies
+
+
+def test_study__goes_on_where_it_was_stopped(folder):
+    from gradsim.studies import bound
+    from gradsim.studies._parts import measured
+
+    calls = []
+
+    def measure(seeds, threads):
+        calls.append(list(seeds))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return bound.measure(seeds, threads)
+
+    with pytest.raises(KeyboardInterrupt):
+        measured("bound", measure, 5, None, folder, 2)
+    found = measured("bound", measure, 5, None, folder, 2)
+    assert calls == [[0, 1], [2, 3], [2, 3], [4]]
+    whole = bound.measure(5, None)
+    xr.testing.assert_identical(found.drop_attrs(deep=False), whole.drop_attrs(deep=False))
+    with pytest.raises(ValueError, match="the folder holds another run: study: stored 'bound'"):
+        measured("other", measure, 5, None, folder, 2)

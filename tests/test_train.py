@@ -49,13 +49,16 @@ def agree(model, rate=0.05, batch_size=None, **rule):
     expected, final = training_oracle.train((model, 3, count), chosen, rates, **rule)
     close = {"rtol": 0, "atol": 1e-10, "err_msg": f"{model} {rule}"}
     np.testing.assert_allclose(ds.log10_loss, expected["loss"], **close)
-    for name in ("gradient", "update", "weight"):
+    shifts = () if model.norm == "batch" else ("bias_gradient",)  # 0 but for rounding under batch
+    for name in ("gradient", *shifts, "update", "weight"):
         np.testing.assert_allclose(ds[f"log10_{name}_norm"], expected[name], **close)
     if "l2" in rule:
         np.testing.assert_allclose(ds.log10_penalty_norm, expected["penalty"], **close)
     if "clip" in rule:
         np.testing.assert_allclose(ds.log10_norm_before, expected["before"], **close)
         np.testing.assert_allclose(ds.log10_norm_after, expected["after"], **close)
+    if "damping" in rule:
+        np.testing.assert_allclose(ds.log10_curvature, expected["curvature"], **close)
     np.testing.assert_allclose(ds.log10_final_loss, final, **close)
     assert ds.status in (0, 1)  # 1: a relu may be dead for an example of a batch
     assert ds.stop_iteration == STEPS
@@ -70,6 +73,29 @@ def test_train__every_model_follows_autograd(name):
 @pytest.mark.parametrize("name", ["mlp", "tied", "lstm"])
 def test_train__every_rule_follows_its_definition(name, rule):
     agree(MODELS[name], **rule)
+
+
+def test_train__newton_steps_follow_their_definition():
+    newton = {"optimizer": "newton"}
+    agree(MODELS["tied"], rate=0.5, **newton, damping=1e-3)
+    agree(MLP.with_fields(loss="linear"), rate=0.5, **newton, damping=0.02, batch_size=2)
+    ds = gs.train(MLP, 20, learning_rate=1e-3, damping=0.02, steps=1, **newton)
+    assert (ds.curvature_sign < 0).any()  # a step as long, and downhill still
+    assert (ds.log10_final_loss < ds.log10_loss[:, 0]).all()
+
+
+def test_train__a_full_newton_step_ends_in_the_minimum_of_a_quadratic():
+    model = gs.MLP(width=(3, 1), activation="identity", output="identity", sigma_b=0.5)
+    ds = gs.train(model, 5, optimizer="newton", learning_rate=1.0, steps=1, inputs=1)
+    assert (ds.log10_final_loss < ds.log10_loss[:, 0] - 25).all()
+
+
+def test_train__newton_leaves_layers_without_curvature_alone():
+    model = gs.MLP(depth=3, width=5, activation="relu", loss="linear")
+    ds = gs.train(model, 2, optimizer="newton", learning_rate=1.0, steps=1)
+    assert np.isneginf(ds.log10_curvature).any()
+    assert not np.isfinite(ds.log10_curvature).any()  # NaN of a dead network
+    assert (ds.changed_share == 0).all()
 
 
 @pytest.mark.parametrize("name", ["mlp", "softmax", "batch norm", "tied", "untied"])
@@ -261,7 +287,11 @@ def test_batches__differ_between_epochs_and_seeds():
 
 REFUSED = {
     "optimizer must be one of": {"optimizer": "sdg"},
-    "newton": {"optimizer": "newton"},
+    "did you mean 'newton'": {"optimizer": "newtn"},
+    "l2 must be 0": {"optimizer": "newton", "l2": 0.1},
+    "clip_by must be 'norm'": {"optimizer": "newton", "clip": 1.0, "clip_by": "value"},
+    "damping, which belongs to .'newton'.": {"damping": 0.1},
+    "damping=-1": {"optimizer": "newton", "damping": -1},
     "learning_rate=-0.1": {"learning_rate": -0.1},
     "learning_rate must be a finite": {"learning_rate": [0.1, np.nan, 0.1]},
     "one for each of the 3 layers": {"learning_rate": [0.1, 0.2]},

@@ -14,6 +14,7 @@ from oracle import activate, cost_terms
 import gradsim as gs
 
 jax.config.update("jax_enable_x64", True)
+FAST = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def start(net):
@@ -76,8 +77,36 @@ def norm(tree):
 def _gradient(model, seed, examples):
     """Network of an address, and its cost and gradient: compiled once for all rules."""
     net = gs.network(model, seed, inputs=examples)
-    fast = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    return net, jax.jit(jax.value_and_grad(loss_of(net)), compiler_options=fast)
+    return net, jax.jit(jax.value_and_grad(loss_of(net)), compiler_options=FAST)
+
+
+def curvature_of(net, biases=True):
+    """Function (theta, examples) -> (g'g, g'Hg) of every layer, g its own gradient in H's block.
+
+    By a Jacobian-vector product of the gradient.
+    """
+    loss = loss_of(net)
+
+    def run(theta, chosen):
+        gradient = jax.grad(lambda theta: loss(theta, chosen))
+        g = gradient(theta)
+        if not biases:
+            g = [{k: v if k != "b" else jnp.zeros_like(v) for k, v in w.items()} for w in g]
+
+        def along(mask):
+            line = [jax.tree.map(lambda v, m=m: m * v, w) for w, m in zip(g, mask)]
+            _, moved = jax.jvp(gradient, (theta,), (line,))
+            return sum(jnp.sum(u * v) for u, v in zip(*map(jax.tree.leaves, (line, moved))))
+
+        norms = [sum(jnp.sum(v * v) for v in w.values()) for w in g]
+        return jnp.array(norms), jax.vmap(along)(jnp.eye(len(g)))
+
+    return jax.jit(run, compiler_options=FAST)
+
+
+@cache
+def _curvature(model, seed, examples):
+    return curvature_of(gs.network(model, seed, inputs=examples))
 
 
 def clipped(grad, threshold, by):
@@ -95,6 +124,9 @@ def direction_of(optimizer, state, grad, numbers):
     if optimizer == "momentum":
         state = jax.tree.map(lambda v, g: numbers["momentum"] * v + g, state, grad)
         return state, state
+    if optimizer == "newton":
+        sizes = np.abs(numbers["bends"]) + numbers["damping"]
+        return state, [jax.tree.map(lambda v, s=s: v / s, g) for g, s in zip(grad, sizes)]
     decay, epsilon = numbers["decay"], numbers["epsilon"]
     state = jax.tree.map(lambda s, g: decay * s + (1 - decay) * g**2, state, grad)
     return state, jax.tree.map(lambda g, s: g / (np.sqrt(s) + epsilon), grad, state)
@@ -111,6 +143,11 @@ def train(address, chosen, rates, optimizer="sgd", clip=None, clip_by="norm", l2
     for examples in chosen:
         cost, grad = gradient_of(theta, np.asarray(examples))
         row = {"loss": abs(float(cost)), "gradient": [norm(g) for g in grad]}
+        row["bias_gradient"] = [norm(g["b"]) for g in grad]
+        if optimizer == "newton":
+            squares, products = map(np.asarray, _curvature(*address)(theta, np.asarray(examples)))
+            numbers["bends"] = products / squares
+            row["curvature"] = np.abs(numbers["bends"])
         row |= {"weight": [norm(layer) for layer in theta], "before": norm(grad)}
         grad = grad if clip is None else clipped(grad, clip, clip_by)
         row["after"] = norm(grad)

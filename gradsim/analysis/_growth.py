@@ -76,9 +76,8 @@ def growth_rate(
     -0.5
     """
     check_interval(level, resamples)
-    norms, dim = layered(ds, variable)
-    values, layers = flat(norms), norms[dim].values
-    inside = _inside(values, layers, window)
+    norms, dim, values, inside = norms_in_window(ds, variable, window)
+    layers = norms[dim].values
     start, end, bounds = _ends(values, layers, inside)
     growth = _per_layer(start, end, bounds)
     known = ~np.isnan(growth)
@@ -112,13 +111,21 @@ def growth_rate(
     return with_history(xr.Dataset(result), ds, call)
 
 
+def norms_in_window(
+    ds: xr.Dataset, variable: str, window: tuple[int, int] | None
+) -> tuple[xr.DataArray, str, Array, Array]:
+    """Norms, their dim, values (condition, seed, example, layer), and whether a layer is inside."""
+    norms, dim = layered(ds, variable)
+    values = flat(norms)
+    return norms, dim, values, _inside(values, norms[dim].values, window)
+
+
 def window_growth(
     ds: xr.Dataset, variable: str, window: tuple[int, int] | None
 ) -> tuple[xr.DataArray, str, Array, Array]:
     """Norms, their dim, growth per layer (condition, seed, example), window ends (2, condition)."""
-    norms, dim = layered(ds, variable)
-    values, layers = flat(norms), norms[dim].values
-    start, end, bounds = _ends(values, layers, _inside(values, layers, window))
+    norms, dim, values, inside = norms_in_window(ds, variable, window)
+    start, end, bounds = _ends(values, norms[dim].values, inside)
     return norms, dim, _per_layer(start, end, bounds), bounds
 
 

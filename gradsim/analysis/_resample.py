@@ -29,8 +29,8 @@ def seed_parts(growth: Array, start: Array, end: Array, span: Array) -> Parts:
     return Parts(
         np.where(finite, growth, 0.0).sum(axis=2).T,
         finite.sum(axis=2).T.astype(np.float64),
-        _log_sum_square(np.where(known, start, -np.inf)).T,
-        _log_sum_square(np.where(known, end, -np.inf)).T,
+        log_sum_square(np.where(known, start, -np.inf)).T,
+        log_sum_square(np.where(known, end, -np.inf)).T,
         span,
     )
 
@@ -79,7 +79,7 @@ def resamples_of(seeds: int, resamples: int, stream: int = 0) -> Iterator[Array]
         yield np.bincount(drawn.ravel(), minlength=rows * seeds).reshape(rows, seeds) * 1.0
 
 
-def _log_sum_square(values: Array) -> Array:
+def log_sum_square(values: Array) -> Array:
     """log10(sum(10^(2 x))) over the last axis."""
     top = _finite_max(values, axis=-1)
     with np.errstate(divide="ignore"):

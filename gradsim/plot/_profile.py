@@ -96,7 +96,7 @@ def profile(
         _draw(ax, curves.isel(index), dim, floor, style | {"label": label or "_median"})
     _label(ax, norms, dim, band, curves)
     if legend and ax.get_legend_handles_labels()[1]:
-        _legend(ax)
+        legend_of(ax)
     return ax
 
 
@@ -217,7 +217,8 @@ def text_of(norms: xr.DataArray) -> str:
     return name if spelled else f"log10 {name}"
 
 
-def _legend(ax: Axes) -> None:
+def legend_of(ax: Axes) -> None:
+    """Draw a legend beside the axes, or inside where the figure has no layout engine."""
     columns = _columns(len(ax.get_legend_handles_labels()[1]))
     if ax.figure.get_layout_engine() is None:
         ax.legend(fontsize="small", ncols=columns)

@@ -1,4 +1,4 @@
-"""Powers of one symmetric Gaussian matrix."""
+"""Powers of one Gaussian matrix, symmetric or not."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from itertools import product
 from gradsim._validate import real, whole
 
 MOST_STEPS = 5  # the terms grow as (2 t - 1)!! 2^t
+MOST_TIED = 6  # the terms grow as (2 t - 1)!!
 
 
 def symmetric_growth(width: int, steps: int, sigma_w: float = 1.0) -> float:
@@ -57,6 +58,69 @@ def symmetric_growth(width: int, steps: int, sigma_w: float = 1.0) -> float:
         )
     total = sum(count * width**free for free, count in _terms(steps).items())
     return sigma_w ** (2 * steps) * total / width ** (steps + 1)
+
+
+def tied_growth(width: int, steps: int, sigma_w: float = 1.0) -> float:
+    """E ||W^t v||^2 / ||v||^2 for a Gaussian W that is shared by all steps.
+
+    Exact at any width, for real entries of variance sigma_w^2 / N. Weights drawn anew at every step
+    have sigma_w^(2 t); sharing them adds a part that is small in 1/N and grows with the steps.
+
+    Parameters
+    ----------
+    width
+        Units N, an integer >= 1.
+    steps
+        Power t, from 1 to 6.
+    sigma_w
+        Standard deviation of an entry times sqrt(N).
+
+    Returns
+    -------
+    float
+        sigma_w^(2 t) E tr(W^t (W^T)^t) / N at sigma_w = 1: 1, 1 + 2 n^2, 1 + 10 n^2 + 4 n^3, ...
+        for n = 1/N.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    J. Ginibre, J. Math. Phys. 6, 440 (1965) (the ensemble); by Wick's formula: a sum over pairings
+    of the factors of N to the number of free indices.
+
+    Examples
+    --------
+    >>> tied_growth(10, 2)
+    1.02
+    """
+    width = whole("tied_growth", "width", width)
+    steps = whole("tied_growth", "steps", steps)
+    sigma_w = real("tied_growth", "sigma_w", sigma_w)
+    if steps > MOST_TIED:
+        raise ValueError(
+            f"tied_growth(steps={steps}): steps must be at most {MOST_TIED}, the number of terms "
+            "grows too fast"
+        )
+    total = sum(count * width**free for free, count in _tied_terms(steps).items())
+    return sigma_w ** (2 * steps) * total / width ** (steps + 1)
+
+
+@cache
+def _tied_terms(steps: int) -> Counter:
+    """Number of terms of E tr(W^steps (W^T)^steps) by their number of free indices."""
+    size, found = 2 * steps, Counter()
+    # (row, column) of each factor, by the places of its indices on the circle
+    ends = [(p, p + 1) if p < steps else ((p + 1) % size, p) for p in range(size)]
+    for pairs in _pairings(tuple(range(size))):
+        parent = list(range(size))
+        for p, q in pairs:
+            for a, b in zip(ends[p], ends[q]):
+                parent[_root(parent, a)] = _root(parent, b)
+        found[sum(parent[i] == i for i in range(size))] += 1
+    return found
 
 
 @cache

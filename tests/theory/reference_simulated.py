@@ -1,4 +1,4 @@
-"""Published results, computed and simulated: one table, printed with `pytest -s`.
+"""Published results, computed and simulated: rows of the table of `test_reference_table`.
 
 Exact entries are simulated at the width they are for and must lie within four standard errors, that
 of a variance from the exact fourth cumulant. Asymptotic ones are simulated at three widths and
@@ -7,32 +7,21 @@ standard errors.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-import pytest
 
 import gradsim as gs
 from gradsim import theory
-from gradsim.theory._layer_law import Slopes, cumulants
+from gradsim.theory._layer_law import Slopes
+
+from .reference import Row, extrapolated, mean_of
+from .reference_feedforward import nielsen
 
 LN10 = math.log(10)
 HE = math.sqrt(2)
 LINEAR_COST = {"loss": "linear", "output": "identity"}
-WIDTHS = (48, 96, 192)
 RUN = {"dtype": "float32", "progress": False, "measure": gs.measurements.gradient(total=False)}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A published number, what theory computes, and how to simulate it (value, standard error)."""
-
-    source: str
-    printed: str
-    computed: Callable[[], float]
-    simulated: Callable[[], tuple[float, float]]
-    tolerance: float | None = None  # None: exact
 
 
 def log_ratios(model, seeds, first=1, last=-1):
@@ -40,10 +29,6 @@ def log_ratios(model, seeds, first=1, last=-1):
     delta = gs.simulate(model, seeds, **RUN).log10_delta_norm.values
     ratio = 2 * LN10 * (delta[:, first - 1] - delta[:, last])
     return ratio[np.isfinite(ratio)]
-
-
-def mean_of(sample):
-    return sample.mean(), sample.std() / math.sqrt(sample.size)
 
 
 def law_of(activation, n, depth):
@@ -72,16 +57,6 @@ def walk_rows(source, activation, n, depth, mean, variance, seeds=8000):
         Row(f"{name}: mean of ln", mean, law.mean_log.item, lambda: mean_of(ratios())),
         Row(f"{name}: variance of ln", variance, law.var_log.item, spread),
     ]
-
-
-def extrapolated(measure):
-    """Value and error at 1/n = 0 of a straight line through measure(n) = (value, error)."""
-    found = np.array([measure(n) for n in WIDTHS])
-    design = np.stack([np.ones(3), 1 / np.array(WIDTHS)], axis=1)
-    weighted = design / found[:, 1:]
-    covariance = np.linalg.inv(weighted.T @ weighted)
-    value = covariance @ weighted.T @ (found[:, 0] / found[:, 1])
-    return value[0], math.sqrt(covariance[0, 0])
 
 
 def growth_row(activation, sw2, sb2, printed):
@@ -115,18 +90,6 @@ def residual(n):
     return math.log(ratio.mean()), ratio.std() / ratio.mean() / math.sqrt(ratio.size)
 
 
-def recurrent(n):
-    """Growth of ln ||delta|| per step of an untied tanh RNN with its state at q*."""
-    limit = theory.recurrent(gs.RNN(sigma_w=2.0))
-    size = math.sqrt(limit.q_star.item()) / 2
-    x = np.random.default_rng(n).standard_normal(n)
-    state = x * size * math.sqrt(n) / np.linalg.norm(x)
-    model = gs.RNN(steps=12, width=n, sigma_w=2.0, tied=False, loss="linear",
-                   initial_state=tuple(state))  # fmt: skip
-    value, error = mean_of(log_ratios(model, 14000 // n))
-    return value / 22, error / 22
-
-
 def fixed_point(n):
     model = gs.MLP(depth=16, width=n, sigma_w=math.sqrt(1.5), sigma_b=math.sqrt(0.05))
     q = gs.simulate(model, 30000 // n, dtype="float32", progress=False, measure="signal")
@@ -144,28 +107,45 @@ def relu_growth():
     return 0.25 * math.log10(square), 0.25 * error / square / LN10
 
 
-def linear_rnn(n, steps, seeds, **fields):
-    model = gs.RNN(steps=steps + 1, width=n, activation="identity", loss="linear", tied=False,
-                   **fields)  # fmt: skip
-    return log_ratios(model, seeds) / 2
+@cache
+def he_network():
+    """Squared norms of the weight gradients of relu networks of many widths, |v| = |x| = 1."""
+    model = gs.MLP(width=(15, 10, 40, 20, 80, 3), activation="relu", sigma_w=HE, **LINEAR_COST)
+    options = RUN | {"dtype": "float64"}
+    v, x = np.eye(3)[:1], np.eye(15)[:1]
+    ds = gs.simulate(model, 20_000, inputs=x, targets=v, **options)
+    return 10 ** (2 * ds.log10_weight_grad_norm.values)
 
 
-def vanished():
-    share = np.mean(linear_rnn(10, 50, 8000, sigma_w=0.9) < math.log(1e-3))
-    return share, math.sqrt(share * (1 - share) / 8000)
+def flat(i):
+    return mean_of(15 * he_network()[:, i])
 
 
-def vanished_exactly():
-    """Inverse of the quantile function: the level whose quantile is 1e-3."""
-    from scipy.optimize import brentq
+def weight_gradient(i):
+    """(sw2 / 2)^(L-1) |v|^2 |x|^2 n_(l-1) / n_0, in units of |v|^2 |x|^2 / n_0."""
+    model = gs.MLP(width=(15, 10, 40, 20, 80, 3), activation="relu", sigma_w=HE, **LINEAR_COST)
+    rms = theory.profile(model, x_norm=1.0).log10_weight_grad_rms.values
+    return 15 * 10 ** (2 * (rms[i] - rms[0]))
 
-    model = gs.RNN(steps=51, width=10, activation="identity", loss="linear", tied=False,
-                   sigma_w=0.9)  # fmt: skip
 
-    def excess(level):
-        return theory.finite_width(model, [level]).log10_delta_quantile[0].item() + 3
+def singular(n):
+    """Mean singular value of one matrix."""
+    model = gs.MLP(depth=1, width=n, activation="identity", init="uniform")
+    values = gs.simulate(model, 6000 // n, progress=False, measure="jacobian")
+    return mean_of((10**values.log10_input_singular_value).mean("index").values)
 
-    return brentq(excess, 0.70, 0.73, xtol=1e-7)
+
+@cache
+def gradients_of_nielsen():
+    model = gs.MLP(width=(784, 30, 30, 10), activation="sigmoid", sigma_b=1.0, loss="cross_entropy")
+    x, y = np.full((1, 784), math.sqrt(80.9 / 784)), np.full((1, 10), 0.1)
+    ds = gs.simulate(model, 2000, inputs=x, targets=y, **RUN)
+    return 10 ** (2 * ds.log10_bias_grad_norm.values)
+
+
+def rms_gradient(i):
+    square, error = mean_of(gradients_of_nielsen()[:, i])
+    return math.sqrt(square), 0.5 * error / math.sqrt(square)
 
 
 ROWS = [
@@ -176,16 +156,6 @@ ROWS = [
         lambda: 1 + Slopes(0.0, 1.0).square_excess(50), fourth_moment),
     Row("He et al. 2015, relu, sw2 = 1: decades a layer", "-0.15051500",
         lambda: theory.mean_field(gs.MLP(activation="relu")).growth_rms.item(), relu_growth),
-    Row("Newman 1986, N = 10: lambda_1", "-0.0516601220",
-        lambda: theory.lyapunov(10).lyapunov_exponent[0].item(),
-        lambda: mean_of(linear_rnn(10, 30, 4000) / 30)),
-    Row("Goodfellow et al. 2016, 10.7: E ln abs(w)", "-0.6351814227",
-        lambda: theory.scalar_product(10).mean_log.item() / 10,
-        lambda: mean_of(linear_rnn(1, 10, 8000) / 10)),
-    Row("Goodfellow et al. 2016, 10.7: P(T = 10 product < 1e-3)", "0.40609",
-        lambda: theory.scalar_product(10).below_probability.item(),
-        lambda: mean_of((linear_rnn(1, 10, 8000) < math.log(1e-3)) * 1.0)),
-    Row("Newman 1986, N = 10, g = 0.9, T = 50: P(r < 1e-3)", "0.71219", vanished_exactly, vanished),
     growth_row("tanh", 1.0, 0.05, "-0.0598701"),
     growth_row("tanh", 2.0, 0.0, "0.0217850"),
     growth_row("sigmoid", 1.0, 0.0, "-0.62699169"),
@@ -195,51 +165,13 @@ ROWS = [
     Row("Yang and Schoenholz 2017, tanh, 10 blocks: ln growth", "2.643206",
         lambda: theory.residual_growth("tanh", 10).log_state_gradient[0].item(),
         lambda: extrapolated(residual), 0.03),
-    Row("Molgedey et al. 1992, tanh RNN, g = 2: lambda_1", "0.15472423",
-        lambda: theory.recurrent(gs.RNN(sigma_w=2.0)).lyapunov_exponent.item(),
-        lambda: extrapolated(recurrent), 2e-3),
+    *(Row(f"weight gradients of relu, widths 15-10-40-20-80-3: layer {i + 1}", str(n),
+          lambda i=i: weight_gradient(i), lambda i=i: flat(i))
+      for i, n in enumerate((15, 10, 40, 20, 80))),
+    Row("Glorot and Bengio 2010: mean singular value", "0.84882636",
+        lambda: theory.fuss_catalan_moment(1, 0.5), lambda: extrapolated(singular), 1e-3),
+    Row("Nielsen 2015, 2 hidden: rms, layer 1", "0.06246", lambda: nielsen(2)[0],
+        lambda: rms_gradient(0), 0.02 * 0.06246),
+    Row("Nielsen 2015, 2 hidden: rms, layer 2", "0.29852", lambda: nielsen(2)[1],
+        lambda: rms_gradient(1), 0.02 * 0.29852),
 ]  # fmt: skip
-
-
-def judged(row):
-    """Line of the table, and whether the row holds."""
-    computed, (simulated, error) = float(row.computed()), row.simulated()
-    digits = len(row.printed.partition(".")[2])
-    same = abs(computed - float(row.printed)) < 0.6 * 10.0**-digits
-    gap = float(simulated - computed)
-    if row.tolerance is None:
-        verdict, holds = f"z = {gap / error:+.2f}", abs(gap) < 4 * error
-        kind = "exact"
-    else:
-        verdict, holds = f"remainder = {gap:+.1e}", abs(gap) < row.tolerance + 4 * error
-        kind = f"asymptotic, tolerance {row.tolerance:g}"
-    found = f"{float(simulated):.6g} +- {float(error):.1g}"
-    line = f"{row.source:<66} {row.printed:>13} {computed:>13.9g} {found:>22} {verdict:>22}  {kind}"
-    return line, same, holds
-
-
-@pytest.fixture(scope="module")
-def table():
-    return [judged(row) for row in ROWS]
-
-
-def test_published__table_is_printed(table):
-    print(f"\n{'source':<66} {'printed':>13} {'computed':>13} {'simulated':>22}")
-    for line, *_ in table:
-        print(line)
-
-
-def test_published__numbers_are_computed_to_the_digits_printed(table):
-    assert not [line for line, same, _ in table if not same]
-
-
-def test_published__numbers_are_those_of_simulation(table):
-    assert not [line for line, _, holds in table if not holds]
-
-
-def test_cumulants__of_the_errors_are_exact():
-    """Fourth cumulants behind the error of a variance: polygamma functions for linear networks."""
-    from scipy.special import polygamma
-
-    law = cumulants(Slopes(1.0, 1.0), 20)
-    assert law.fourth == pytest.approx(float(polygamma(3, 10.0)), rel=1e-12)

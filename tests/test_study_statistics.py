@@ -1,0 +1,69 @@
+"""Statistics of single studies, each against a case whose answer is known."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import gradsim as gs
+from gradsim.studies import every_direction, order_chaos, which_gain
+from gradsim.studies._training import train_on_digits
+
+
+def test_share__is_1_for_equal_singular_values_and_1_over_n_for_one():
+    n = 8
+    logs = np.stack([np.zeros(n), np.where(np.arange(n) == 0, 150.0, -150.0)])
+    np.testing.assert_allclose(every_direction.share(logs), [1, 1 / n])
+
+
+def test_every_direction__has_chi_1_of_1():
+    for activation, (sigma_b, sigma_w) in every_direction.POINTS.items():
+        q = every_direction.settled(activation) * sigma_w**2 + sigma_b**2
+        chi_1 = gs.theory.chi_1(activation, sigma_w, q)
+        assert chi_1 == pytest.approx(1, abs=1e-8)
+        assert gs.theory.q_map(activation, sigma_w, sigma_b, q) == pytest.approx(q, rel=1e-9)
+
+
+def test_edge__is_where_the_rms_growth_crosses_zero():
+    growth = np.array(order_chaos.SIGMA_W) - 1.27
+    values = np.stack([growth, growth])
+    assert order_chaos.edge(values) == pytest.approx(1.27)
+
+
+@pytest.mark.parametrize("sigma_w", order_chaos.SCALES)
+def test_scale__of_the_correlations_of_theory_is_that_expected(sigma_w):
+    q = gs.theory.fixed_point("tanh", sigma_w, order_chaos.BIAS)
+    square = order_chaos.BIAS**2
+    c = order_chaos.CORRELATION + (1 - order_chaos.CORRELATION) * square / q
+    layers = order_chaos.layers(sigma_w)
+    law: Any = gs.theory.correlation_profile("tanh", layers[1] + 1, sigma_w, order_chaos.BIAS, c=c)
+    z = law.signal_correlation.sel(layer=[layer + 1 for layer in layers]).values
+    activations = (q * z - square) / (q - square)
+    found = order_chaos.scale(np.stack([activations, activations]), sigma_w)
+    assert found == pytest.approx(order_chaos.expected_scale(sigma_w), rel=1e-6)
+
+
+def test_pair__has_its_correlation_and_is_at_the_fixed_point():
+    x = order_chaos._pair(1.0)
+    cosine = x[0] @ x[1] / np.linalg.norm(x[0]) / np.linalg.norm(x[1])
+    assert cosine == pytest.approx(order_chaos.CORRELATION)
+    q = (x**2).mean(axis=1) + order_chaos.BIAS**2
+    np.testing.assert_allclose(q, gs.theory.fixed_point("tanh", 1.0, order_chaos.BIAS))
+
+
+def test_carried__of_one_large_network_is_everything():
+    logs = np.array([0.0] * 19 + [200.0])
+    assert which_gain.carried(logs) == pytest.approx(1)
+    assert which_gain.carried(np.zeros(20)) == pytest.approx(1 / 20)
+
+
+def test_train_on_digits__first_step_takes_the_share_of_the_loss():
+    net = gs.MLP(3, 16, activation="tanh", output="softmax", loss="cross_entropy", sigma_b=0.1)
+    ds, start = train_on_digits(
+        net, 1, shares=(1e-4, 1e-3), steps=1, examples=10, mean_square=1.0, threads=1
+    )
+    taken = 1 - 10 ** (ds.log10_final_loss - start)
+    xr.testing.assert_allclose(taken.isel(seed=0, drop=True), taken.share, rtol=0.02)
+    assert not math.isnan(ds.rate[0])
