@@ -160,7 +160,7 @@ STUDY = Study(
         *(Part(f"{a}: orthogonal trains faster", high=-FASTER, holds=a in QUICKER) for a in POINTS),
     ),
     networks=96,
-    quick=8,
+    quick=5,
     measure=measure,
     estimate=estimate,
     figure=figure,

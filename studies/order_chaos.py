@@ -201,7 +201,7 @@ STUDY = Study(
         ),
     ),
     networks=96,
-    quick=12,
+    quick=7,
     measure=measure,
     estimate=estimate,
     figure=figure,
