@@ -255,7 +255,8 @@ def test_mlp__agrees_with_autograd_where_an_input_is_zero(activation, output):
 
 
 def test_oracle__knows_every_activation():
-    assert set(oracle.ACTIVATIONS) == set(gs.activations)
+    builtin = {name for name, phi in gs.activations.items() if phi.program is None}
+    assert set(oracle.ACTIVATIONS) == builtin
 
 
 @pytest.mark.parametrize("i", range(MLP_CASES))

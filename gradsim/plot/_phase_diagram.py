@@ -113,7 +113,7 @@ def _draw_words(
     from matplotlib.patches import Patch
 
     names = list(colors)
-    places = np.vectorize(names.index, otypes=[float])(words)
+    places = np.array([[names.index(word) for word in row] for row in words], dtype=np.float64)
     ax.pcolormesh(
         *edges, places, cmap=ListedColormap(list(colors.values())), vmin=-0.5,
         vmax=len(names) - 0.5,

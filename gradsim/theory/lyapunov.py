@@ -209,8 +209,11 @@ def complex_radius_mean(width: int) -> float:
     _check(width, 1.0)
     edge = 1 + 8 / math.sqrt(width)  # P beyond is below 1e-20
     parts = np.linspace(0.0, edge, 41)
-    law = np.vectorize(lambda x: 1 - complex_radius_probability(width, x))
-    return sum(quad(law, a, b, epsabs=1e-13)[0] for a, b in pairwise(parts))
+
+    def beyond(x: float) -> float:
+        return 1.0 - float(complex_radius_probability(width, x))
+
+    return sum(quad(beyond, a, b, epsabs=1e-13)[0] for a, b in pairwise(parts))
 
 
 def _check(width: int, sigma_w: float) -> None:
