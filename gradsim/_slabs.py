@@ -35,6 +35,8 @@ class Growing:
                     if "seed" in variable.dimensions:
                         variable.set_var_chunk_cache(size=2 * CHUNK_BYTES)
             else:
+                caches = 2 * CHUNK_BYTES * len(self._file.variables)  # written at the end
+                storage.reserve(self._path, ds.nbytes + caches)
                 self._extend(ds)
         self._seeds += ds.sizes["seed"]
 
@@ -53,6 +55,7 @@ class Growing:
         """Set the attributes of the whole and close the file."""
         assert self._file is not None
         with storage.LOCK:
+            storage.reserve(self._path, sum(len(str(text)) for text in attrs.values()))
             self._file.setncatts(attrs)
             self.close()
 

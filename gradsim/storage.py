@@ -24,6 +24,7 @@ _TAG = b"gradsim-sha256 "
 _TRAILER_BYTES = len(_TAG) + 64 + 1
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 20
+_HDF5_BYTES = 1 << 20  # most that the headers of a file take
 _FILTERS = {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
 
 
@@ -183,6 +184,7 @@ def write_netcdf(ds: xr.Dataset, path: str, chunks: Mapping[Any, Any] | None = N
     for name, shape in (chunks or {}).items():
         encoding[name]["chunksizes"] = shape
     grows = () if chunks is None else ("seed",)
+    reserve(path, ds.nbytes + _text_bytes(ds))
     ds.drop_encoding().to_netcdf(
         path, mode="w", engine="netcdf4", encoding=encoding, unlimited_dims=grows
     )
@@ -193,6 +195,27 @@ def _encoding(variable: xr.Variable) -> dict[str, Any]:
     text = variable.dtype.kind in "UO"
     kind: dict[str, Any] = {"dtype": "S1"} if text else {"_FillValue": None}
     return kind | (_FILTERS if variable.ndim and variable.size else {})
+
+
+def reserve(path: str, count: int) -> None:
+    """Fail where the disk has no room for `count` more bytes and what HDF5 adds to them.
+
+    Once HDF5 itself has failed to write, it may crash the process at any later file.
+
+    Raises
+    ------
+    OSError
+        If there is no room, or a file may not grow so far.
+    """
+    if hasattr(os, "posix_fallocate"):  # elsewhere HDF5 finds out
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), os.path.getsize(path), count + _HDF5_BYTES)
+
+
+def _text_bytes(ds: xr.Dataset) -> int:
+    """Size of all attributes."""
+    attrs = [ds.attrs, *(variable.attrs for variable in ds.variables.values())]
+    return sum(len(str(value).encode()) for each in attrs for value in each.values())
 
 
 def append_trailer(path: str) -> None:

@@ -250,3 +250,40 @@ def test_load__finds_every_flip_and_cut_in_a_run_folder(tmp_path, parts_of_16):
     assert refused > FLIPS // 4
     assert healed > 0
     assert same(gs.load(folder), whole)
+
+
+FAILING = """
+import gc, resource, sys
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np, xarray as xr, gradsim as gs
+
+def limited(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+text = {"formula": "y" * 3000}
+ds = xr.Dataset({"a": (("seed", "layer"), np.random.rand(200, 50), text)}, {"seed": np.arange(200)})
+writer = ThreadPoolExecutor(1)  # as a run folder has
+for k in range(24):
+    limited([0, 100, 5000, 20000][k % 4])
+    try:
+        writer.submit(gs.save, ds, "bad.nc").result()
+    except OSError:
+        pass
+    else:
+        sys.exit("no error")
+    limited(resource.RLIM_INFINITY)
+    saves = [writer.submit(gs.save, ds, "good.nc") for _ in range(5)]
+    gc.collect()
+    assert not any(save.result() for save in saves)
+    assert gs.load("good.nc").identical(ds)
+print("alive")
+"""
+
+
+def test_save__on_a_full_disk_leaves_a_process_that_can_go_on(tmp_path):
+    # Where HDF5 itself finds the disk full, this script crashes or hangs.
+    out = subprocess.run(
+        [sys.executable, "-c", FAILING], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert out.returncode == 0, out.stderr[-2000:]
+    assert out.stdout == "alive\n"
