@@ -16,8 +16,8 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
+from gradsim.studies._digits import digits
 from gradsim.studies._study import Part, Row, Study, bootstrap
-from gradsim.studies.depth_profile import _digits
 from gradsim.studies.nielsen import MODEL, PUBLISHED
 
 HIDDEN, EXAMPLES = (2, 4), 100
@@ -33,7 +33,7 @@ LAST_PUBLISHED = {  # the last rows of the files that `nielsen` names
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     """Norm of the bias gradient of every hidden layer before every epoch, and costs."""
-    inputs, targets = _digits(EXAMPLES)
+    inputs, targets = digits(EXAMPLES)
     ds = gs.train(
         MODEL, seeds, learning_rate=RATE, l2=DECAY, steps=EPOCHS, inputs=inputs, targets=targets,
         vary={"depth": [hidden + 1 for hidden in HIDDEN]}, threads=threads,

@@ -10,12 +10,12 @@ sys.path[:] = sys.argv[1:]
 import gradsim as gs
 from gradsim import _pool
 from threadpoolctl import threadpool_info
-run, found = _pool._run_pass, []
+run, found = _pool.run_pass, []
 def record(*arguments):
     run(*arguments)
     found.extend((i["filepath"], i["num_threads"]) for i in threadpool_info()
                  if i["user_api"] == "blas")
-_pool._run_pass = record
+_pool.run_pass = record
 gs.simulate(gs.MLP(depth=2, width=3), 1, progress=False)
 print(json.dumps(found))
 """
