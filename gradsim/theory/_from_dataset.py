@@ -39,6 +39,12 @@ def source_of(ds: xr.Dataset, x_norm: float | None = None) -> Source:
             "ds must be a result of gradsim.simulate: it has no attribute 'gradsim_config'"
         )
     config = json.loads(ds.attrs["gradsim_config"])
+    made = "train" if "train" in config else "a study" if "study" in config else None
+    if made is not None:
+        raise ValueError(
+            "theory is for random weights: ds must be a result of gradsim.simulate, got one of "
+            f"{made}"
+        )
     if "network" in config:
         raise ValueError(
             "theory is for random weights: ds is a result of a Network, whose weights were given"

@@ -124,6 +124,9 @@ def test_theory__refuses_what_is_no_random_result(ds):
     with pytest.raises(ValueError, match="no attribute 'gradsim_config'"):
         predict(xr.Dataset())
     net = gs.network(gs.MLP(depth=2, width=3), 0)
+    trained = gs.train(gs.MLP(depth=2, width=4), 2, learning_rate=0.1, steps=1)
+    with pytest.raises(ValueError, match=r"a result of gradsim\.simulate, got one of train"):
+        predict(trained)
     with pytest.raises(ValueError, match="whose weights were given"):
         predict(gs.simulate(net, [0], progress=False))
     with pytest.raises(ValueError, match="must keep the coordinate 'activation'"):
