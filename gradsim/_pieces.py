@@ -18,6 +18,7 @@ from gradsim._run_files import is_run
 from gradsim.store import RunFolder
 
 _OPEN = 2  # files open at once
+_GAP = 4096  # seeds: more of them than this between two are not read
 GIVEN = set(_config.ARRAYS.values())
 
 
@@ -187,6 +188,13 @@ class Reader:
     def fill(self, out: dict[str, np.ndarray], at: np.ndarray, number: int, index: Any) -> None:
         """Put the seeds ``index`` (ascending) of a piece to the places ``at`` along seed."""
         ds = self._open(number)
+        cuts = np.flatnonzero(np.diff(index) > _GAP) + 1  # what lies far between is not read
+        for places, block in zip(np.split(at, cuts), np.split(index, cuts)):
+            self._copy(out, places, ds, block)
+
+    def _copy(
+        self, out: dict[str, np.ndarray], at: np.ndarray, ds: xr.Dataset, index: np.ndarray
+    ) -> None:
         first, last = int(index[0]), int(index[-1]) + 1
         block = slice(first, last)
         chosen = slice(None) if last - first == len(index) else index - first
