@@ -13,6 +13,14 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **optio
     return fig, fig.subplots(rows, columns, **options)
 
 
+def legend(fig: Any, axes: Any = None, columns: int = 4, size: str = "medium") -> None:
+    """Put the labels of these axes (default: of all) into one row below the figure."""
+    handles = [h for ax in axes or fig.axes for h in ax.get_legend_handles_labels()[0]]
+    fig.legend(
+        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=size
+    )
+
+
 def decades(axis: Any) -> None:
     """Write 10^x on an axis of logs."""
     axis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")

@@ -7,7 +7,7 @@ What a study's own file needs is imported from here: the parts of a claim and th
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from gradsim.studies._claim import (
 )
 from gradsim.studies._command import parser, seeds_of, store_of
 from gradsim.studies._parts import measured
-from gradsim.studies._picture import band, canvas, decades
+from gradsim.studies._picture import band, canvas, decades, legend
 from gradsim.studies._report import conclusion, report, verdict_table
 
 __all__ = [
@@ -41,10 +41,12 @@ __all__ = [
     "conclusion",
     "decades",
     "labelled",
+    "legend",
     "log10_rms",
     "parser",
     "report",
     "seeds_of",
+    "stacked",
     "status",
     "store_of",
     "verdict",
@@ -167,6 +169,11 @@ class Study:
         if module == "__main__":
             sys.exit(self.main())
         return self.main
+
+
+def stacked(runs: Sequence[Any], dim: str, names: Iterable[Any]) -> Any:
+    """Arrays or Datasets side by side along a new dim of these names; attributes of the first."""
+    return xr.concat(runs, xr.Variable(dim, list(names)), combine_attrs="override")
 
 
 def labelled(**variables: tuple[xr.DataArray, str]) -> xr.Dataset:

@@ -7,7 +7,6 @@ against that of the last step, before and after clipping.
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import gradsim as gs
 from gradsim import clipping
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._shares import share
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas
 from gradsim.studies.wall import METHODS, undone
 
 TIMES, WIDTH, INPUTS, EXAMPLES, LAG = 50, 10, 2, 4, 40
@@ -105,11 +104,9 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the cost along training, and the ratio across lags after against before clipping."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    fig = Figure(figsize=(13, 4.4), layout="constrained")
-    left, middle, right = fig.subplots(1, 3)
+    fig, (left, middle, right) = canvas(13, 4.4, 1, 3)
     colors = dict(zip(METHODS, (OKABE_ITO[5], OKABE_ITO[2], OKABE_ITO[1])))
     for ax, activation in ((left, "tanh"), (middle, "relu")):
         for method in METHODS:
@@ -180,7 +177,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

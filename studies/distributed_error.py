@@ -6,7 +6,6 @@ same at every depth; it is not what makes gradients vanish exponentially with de
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap, log10_rms
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, log10_rms, stacked
 
 WIDTHS, DEPTHS, OUTPUTS = (40, 100, 250), (5, 10, 20), 10
 NETS = {"tanh, gain 0.9": ("tanh", 0.9), "relu, critical gain": ("relu", 2**0.5),
@@ -34,8 +33,8 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
             ds = gs.simulate(model, seeds, vary={"depth": DEPTHS}, threads=threads)
             norm = ds.log10_weight_grad_norm.sel(layer=2, drop=True)
             widths.append(norm - math.log10(width))  # of width^2 weights
-        runs.append(xr.concat(widths, xr.Variable("width", list(WIDTHS))))
-    found = xr.concat(runs, xr.Variable("network", list(NETS)))
+        runs.append(stacked(widths, "width", WIDTHS))
+    found = stacked(runs, "network", NETS)
     found.attrs = {"long_name": "log10 of the rms of dC/dw in layer 2", "units": "1"}
     plain = found.drop_vars(set(found.coords) - {"network", "width", "depth", "seed"})
     return xr.Dataset({"log10_partial": plain.transpose("network", "width", "depth", "seed")})
@@ -89,10 +88,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the rms against the width at each depth, and against the depth at each width."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10, 4.8), layout="constrained")
-    by_width, by_layers = fig.subplots(1, 2, sharey=True)
+    fig, (by_width, by_layers) = canvas(10, 4.8, 1, 2, sharey=True)
     for name, color in zip(NETS, (OKABE_ITO[5], OKABE_ITO[6], OKABE_ITO[3])):
         rms = xr.apply_ufunc(log10_rms, ds.log10_partial.sel(network=name), vectorize=True,
                              input_core_dims=[["seed"]])  # fmt: skip
@@ -113,10 +109,7 @@ def figure(ds: xr.Dataset) -> Any:
     by_width.minorticks_off()
     by_width.set_ylabel("rms of single derivatives dC/dw in layer 2")
     by_layers.set_xlabel("depth (layers)")
-    handles = [h for ax in (by_width, by_layers) for h in ax.get_legend_handles_labels()[0]]
-    fig.legend(
-        handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize="small"
-    )
+    legend(fig, size="small")
     return fig
 
 
@@ -149,7 +142,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

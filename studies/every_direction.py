@@ -17,7 +17,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.studies._every_direction_figure import draw
-from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms
+from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms, stacked
 from gradsim.studies._training import train_on_digits
 
 DEPTH, WIDTH = 30, 100
@@ -66,7 +66,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
         spectra.append(ds.log10_input_singular_value)
         few = ds.seed.values[:: ONE_IN if ds.sizes["seed"] > ONE_IN else 1]
         trained = [_train(activation, init, few, threads) for init in INITS]
-        losses.append(xr.concat(trained, xr.Variable("init", list(INITS))))
+        losses.append(stacked(trained, "init", INITS))
     names = xr.Variable("activation", list(POINTS))
     return labelled(
         log10_singular_value=(xr.concat(spectra, names), "log10 singular values of d a^L / dx"),

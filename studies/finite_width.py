@@ -15,7 +15,7 @@ from scipy.special import gammaln
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled, stacked
 
 WIDTHS, RATIOS, POWERS = (10, 30, 100), (0.1, 0.5, 1.0), (0.5, 1.0, 2.0, 4.0, 8.0)
 CONSTANT = 5.0  # Var ln norm(delta)^2 = CONSTANT * layers / width
@@ -41,7 +41,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
         logs = 2 * math.log(10) * (norm.sel(layer=layers) - norm.sel(layer=net.depth))
         logs = logs.drop_vars(set(logs.coords) - {"seed"}).rename(layer="ratio")
         found.append(logs.assign_coords(ratio=list(RATIOS)))
-    logs = xr.concat(found, xr.Variable("width", list(WIDTHS)))
+    logs = stacked(found, "width", WIDTHS)
     return labelled(log_square=(logs, "ln of norm(delta^l)^2 / norm(delta^L)^2"))
 
 

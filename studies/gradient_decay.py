@@ -6,7 +6,6 @@ training; it is drawn beside the decay with iterations, which is another thing, 
 of an update over that of the weights.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked
 
 WIDTH, DEPTH, EXAMPLES, STEPS, RATE = 20, 6, 100, 60, 0.1
 NETS = {"sigmoid": 1.0, "tanh": 1.0}  # sigma_w
@@ -61,7 +60,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
             kept[f"of_{text}"] = (("seed", "time"), numbers[..., i], attrs)
         runs.append(kept)
     attrs = {"long_name": "log10 of the size of an update over that of the weights", "units": "1"}
-    result = xr.concat(runs, xr.Variable("activation", list(NETS)), combine_attrs="override")
+    result = stacked(runs, "activation", NETS)
     result.relative_update.attrs = attrs
     return result.assign_coords(time=list(TIMES))
 
@@ -96,10 +95,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the decays with depth and with iterations, the factors, and the relative updates."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(12, 6.6), layout="constrained")
-    axes = fig.subplots(len(NETS), 3, sharex="col", sharey="col")
+    fig, axes = canvas(12, 6.6, len(NETS), 3, sharex="col", sharey="col")
     colors = [OKABE_ITO[i] for i in (5, 1, 3, 2, 4, 6)]
     for row, name in zip(axes, NETS):
         at = ds.sel(activation=name)
@@ -133,10 +129,7 @@ def figure(ds: xr.Dataset) -> Any:
     axes[-1, 0].set_xlabel("layer (1: next to the input)")
     axes[-1, 1].set_xlabel("iteration")
     axes[-1, 2].set_xlabel("iteration")
-    handles = [h for ax in axes[0, :2] for h in ax.get_legend_handles_labels()[0]]
-    fig.legend(
-        handles=handles, loc="outside lower center", ncols=9, frameon=False, fontsize="small"
-    )
+    legend(fig, axes[0, :2].tolist(), 9, "small")
     return fig
 
 
@@ -174,7 +167,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

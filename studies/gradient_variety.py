@@ -10,7 +10,6 @@ Source of the splitting: nested means (analysis of variance); a product of two i
 numbers, as delta_j a_k, has 0.48 decades from each.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked
 
 WIDTH, DEPTH, EXAMPLES, STEPS = 30, 8, 320, 40
 HIDDEN = range(2, DEPTH)  # square layers
@@ -112,9 +111,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     }
     coords = {"run": list(RUNS), "batch": list(BATCHES), "layer": list(HIDDEN)}
     seed = next(iter(trained.values())).seed
-    losses = xr.concat(
-        [t.log10_final_loss for t in trained.values()], xr.Variable("trained", list(TRAINED))
-    )
+    losses = stacked([t.log10_final_loss for t in trained.values()], "trained", TRAINED)
     ds = xr.Dataset(data, coords)
     parts = [[variances(numbers_of(ds, run, batch)) for batch in BATCHES] for run in RUNS]
     sd = np.sqrt(np.maximum(parts, 0.0))
@@ -166,13 +163,11 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the components of every run at each batch size."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(12, 5.6), layout="constrained")
+    fig, axes = canvas(12, 5.6, columns=len(BATCHES), sharex=True, sharey=True)
     places = np.arange(len(RUNS))[::-1]
     colors = (*OKABE_ITO[:6], "0.75")
     titles = ("one example", "minibatch of 32", "all 320 examples")
-    for ax, batch, title in zip(fig.subplots(1, 3, sharey=True, sharex=True), BATCHES, titles):
+    for ax, batch, title in zip(axes, BATCHES, titles):
         parts = np.array([variances(numbers_of(ds, run, batch)) for run in RUNS])
         left = np.zeros(len(RUNS))
         for part, color, name in zip(parts.T, colors, COMPONENTS):
@@ -186,7 +181,7 @@ def figure(ds: xr.Dataset) -> Any:
         ax.set_xlim(0, 1.05 * max(left.max(), ax.get_xlim()[1] / 1.05))
         ax.set_xlabel("variance of log10 |dC/dw| (decades squared)")
     ax.set_yticks(places, RUNS)
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    legend(fig, fig.axes[-1:])
     return fig
 
 
@@ -220,7 +215,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -8,7 +8,6 @@ depends on an early one: the trouble of the claim is failure of training, and th
 derivative is measured beside it, in the units that succeeded.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies import _latch
 from gradsim.studies._shares import interval, share
-from gradsim.studies._study import Part, Row, Study
+from gradsim.studies._study import Part, Row, Study, canvas
 
 LENGTHS = (4, 6, 8, 10, 12, 15, 20, 30, 50)
 SHORT, CLAIMED, LAG = 4, (10, 20), 9
@@ -70,10 +69,7 @@ def multiplier(w: np.ndarray) -> np.ndarray:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw success against length, and the derivative of the units of length 10 against w."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 4.6), layout="constrained")
-    left, right = fig.subplots(1, 2)
+    fig, (left, right) = canvas(11, 4.6, 1, 2)
     for rate, color in zip(RATES, (OKABE_ITO[2], OKABE_ITO[5], OKABE_ITO[4])):
         hits = ds.latched.sel(learning_rate=rate).values.astype(bool)
         mean, ends = hits.mean(1), np.array([interval(row) for row in hits])
@@ -133,7 +129,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -6,7 +6,6 @@ curvature (Gauss-Newton along the gradient). A step is judged by what it does to
 change of the network's output on the examples, which no equality of norms promises.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
 
 WIDTH, DEPTH, EXAMPLES = 20, 8, 60
 NETS = {"sigmoid": 1.0, "tanh": 1.0}  # sigma_w
@@ -99,10 +98,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the steps and what they do to the output and to the cost, by layer."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 6.4), layout="constrained")
-    axes = fig.subplots(len(NETS), 3, sharex=True, sharey="col")
+    fig, axes = canvas(11, 6.4, len(NETS), 3, sharex=True, sharey="col")
     colors = [OKABE_ITO[i] for i in (0, 1, 3, 5)]
     gradient = ds.log10_update.sel(rule="one rate")
     for row, name in zip(axes, NETS):
@@ -127,8 +123,7 @@ def figure(ds: xr.Dataset) -> Any:
     axes[0, 1].plot(
         [], [], "-", color="grey", label="theory: gradient norm to the power 2, 1, 1, 0"
     )
-    fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=5,
-               frameon=False)  # fmt: skip
+    legend(fig, [axes[0, 1]], 5)
     return fig
 
 
@@ -157,7 +152,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )  # fmt: skip
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

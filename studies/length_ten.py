@@ -5,7 +5,6 @@ The gradient of a tied matrix is the sum over steps of outer(delta_k, h_(k-1)). 
 networks, before any training. Sequences of 100 steps, so that the first state does not matter.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import xarray as xr
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._shares import share
-from gradsim.studies._study import Part, Row, Study
+from gradsim.studies._study import Part, Row, Study, canvas, legend, stacked
 
 STEPS, WIDTH, INPUTS, LAG, LONGEST = 100, 50, 10, 9, 30
 POWERS, MOST = (1, 2, 3), 0.5  # decades; share of networks
@@ -40,7 +39,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     for case in CASES:
         norm = gs.simulate(model(case), seeds, threads=threads).log10_recurrent_grad_norm
         found.append((norm - norm.sel(step=STEPS)).isel(step=slice(None, -LONGEST - 2, -1)))
-    ratio = xr.concat(found, xr.Variable("initialisation", list(CASES)))
+    ratio = stacked(found, "initialisation", CASES)
     ratio = ratio.drop_vars("step").rename(step="lag").assign_coords(lag=np.arange(LONGEST + 1))
     ratio.attrs = {"long_name": "log10 of a contribution over that of lag 0", "units": "1"}
     return ratio.to_dataset(name="decades")
@@ -54,10 +53,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw contributions against the lag, and their distribution at the lag that is judged."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 4.6), layout="constrained")
-    left, right = fig.subplots(1, 2)
+    fig, (left, right) = canvas(11, 4.6, 1, 2)
     for case, color in zip(CASES, OKABE_ITO[1:]):
         one = ds.decades.sel(initialisation=case)
         low, mid, high = one.quantile([0.05, 0.5, 0.95], "seed")
@@ -78,8 +74,7 @@ def figure(ds: xr.Dataset) -> Any:
     right.set_ylabel("networks at or below it (%)")
     left.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
     right.xaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
-    fig.legend(*left.get_legend_handles_labels(), frameon=False, ncols=4,
-               loc="outside lower center")  # fmt: skip
+    legend(fig, [left])
     return fig
 
 
@@ -107,7 +102,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )  # fmt: skip
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

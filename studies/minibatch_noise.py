@@ -6,7 +6,6 @@ is the same linear function of the output for each example. Where nearby inputs 
 so do their gradients: their mean cancels, and the noise is all that a minibatch sees.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
 
 WIDTH, FEATURES, EXAMPLES, CORRELATION = 100, 64, 24, 0.8
 DEPTHS = (5, 8, 11, 15)
@@ -80,10 +79,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the noise scale of layer 1 against depth."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(6.6, 4.6), layout="constrained")
-    ax = fig.subplots()
+    fig, ax = canvas(6.6, 4.6)
     fine = range(DEPTHS[0], DEPTHS[-1] + 1, 2)
     colors = [OKABE_ITO[i] for i in (5, 3, 1, 6)]
     for sigma_w, color in zip(GAINS, colors):
@@ -97,7 +93,7 @@ def figure(ds: xr.Dataset) -> Any:
     ax.set_ylabel(
         "noise scale of the first layer's gradient\n(variance over examples / squared mean)"
     )
-    fig.legend(loc="outside lower center", ncols=3, frameon=False)
+    legend(fig, columns=3)
     return fig
 
 
@@ -123,7 +119,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -109,10 +109,7 @@ def report(ds: xr.Dataset) -> str:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the norms by layer: medians and bands of the networks, his norms as dots."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(7, 4), layout="constrained")
-    ax = fig.subplots()
+    fig, ax = _study.canvas(7, 4)
     gs.plot.profile(ds, variable="log10_bias_grad_norm", ax=ax, legend=False)
     for line, norm in zip(list(ax.lines), ds.published_norm):
         ax.plot(ds.layer, np.log10(norm), "o", color=line.get_color())

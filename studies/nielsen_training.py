@@ -8,7 +8,6 @@ is learned.
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import xarray as xr
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
 from gradsim.studies.nielsen import MODEL, PUBLISHED
 
 HIDDEN, EXAMPLES = (2, 4), 100
@@ -79,11 +78,9 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the norms of the hidden layers along training, and the slowness of the first."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MultipleLocator
 
-    fig = Figure(figsize=(13, 4.6), layout="constrained")
-    *panels, right = fig.subplots(1, len(HIDDEN) + 1)
+    fig, *panels, right = canvas(13, 4.6, 1, len(HIDDEN) + 1)
     for ax, hidden in zip(panels, HIDDEN):
         for layer, color in zip(range(1, hidden + 1), OKABE_ITO[1:]):
             one = ds.log10_norm.sel(hidden=hidden, layer=layer)
@@ -111,8 +108,7 @@ def figure(ds: xr.Dataset) -> Any:
     for ax in fig.axes:
         ax.set_xlabel("epochs of training")
         ax.yaxis.set_major_locator(MultipleLocator(1))
-    fig.legend(*panels[-1].get_legend_handles_labels(), frameon=False, ncols=4,
-               loc="outside lower center")  # fmt: skip
+    legend(fig, [panels[-1]])
     return fig
 
 
@@ -155,7 +151,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

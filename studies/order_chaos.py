@@ -15,7 +15,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.studies._order_chaos_figure import draw
-from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms
+from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms, stacked
 from gradsim.studies._training import train_on_digits
 
 SIGMA_B, SIGMA_W = (0.1, 0.2, 0.3, 0.5), tuple(np.arange(0.6, 2.3, 0.2).round(1).tolist())
@@ -60,7 +60,7 @@ def correlations(seeds: Any, threads: int | None) -> xr.DataArray:
         gs.simulate(base.with_fields(sigma_w=w), seeds, inputs=_pair(w), threads=threads,
                     measure=("correlation",)).signal_correlation.isel(pair=0) for w in SCALES
     ]  # fmt: skip
-    return xr.concat(pairs, xr.Variable("scale_w", list(SCALES)))
+    return stacked(pairs, "scale_w", SCALES)
 
 
 def _pair(sigma_w: float) -> np.ndarray:

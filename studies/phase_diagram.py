@@ -6,7 +6,6 @@ the log of a norm drifts below it, by an amount per layer that goes as one over 
 with chaos. What counts is the misfit over the window of layers 10 to 49, in decades.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -104,7 +103,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -6,7 +6,6 @@ grid. A gradient that explodes counts as much as one that vanishes. Drawn as wel
 remedy does not fix: its dependence on the gain, the spread between networks, and what it costs.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
 
 DEPTH, WIDTH, EXAMPLES = 50, 100, 8
 NEAR, FAR = 10, 40  # layers between which growth is taken, 30 layers
@@ -89,10 +88,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw growth at the default and over gains, and the spread between networks."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 4.8), layout="constrained")
-    left, middle, right = fig.subplots(1, 3, width_ratios=(1.2, 1.3, 1))
+    fig, (left, middle, right) = canvas(13, 4.8, 1, 3, width_ratios=(1.2, 1.3, 1))
     places = np.arange(len(REMEDIES))[::-1]
     default = ds.growth.sel(gain=DEFAULT)
     colors = ["black", *OKABE_ITO[1:], "grey"]
@@ -118,8 +114,7 @@ def figure(ds: xr.Dataset) -> Any:
     right.set_xlim(left=0)
     middle.axhspan(-MARGIN, MARGIN, color="0.9")
     middle.axvline(best_gain(ds), color="black", linestyle=":", linewidth=1)
-    fig.legend(*middle.get_legend_handles_labels(), frameon=False, ncols=9, fontsize="small",
-               loc="outside lower center")  # fmt: skip
+    legend(fig, [middle], 9, "small")
     fig.legend(*left.get_legend_handles_labels(), frameon=False, ncols=2, fontsize="small",
                loc="outside upper left")  # fmt: skip
     return fig
@@ -156,7 +151,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

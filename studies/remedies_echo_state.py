@@ -7,7 +7,6 @@ Forgetting is the decay of the distance between two runs on one input from diffe
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import xarray as xr
 import gradsim as gs
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas
 
 WIDTH, WASHOUT, STEPS, LAGS = 50, 100, 1500, 100
 DEFAULT, NEAR_ONE, BEYOND = JUDGED = (0.58, 0.95, 3.0)  # PyTorch's default has 0.58
@@ -97,10 +96,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw what is recovered against the lag, capacity and forgetting against the radius."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 4.4), layout="constrained")
-    left, middle, right = fig.subplots(1, 3)
+    fig, (left, middle, right) = canvas(13, 4.4, 1, 3)
     for radius, color in zip(RADII, OKABE_ITO[1:]):
         curve = ds.recovered.sel(radius=radius).mean("seed")
         left.plot(ds.lag, 100 * curve, color=color, label=f"spectral radius {radius:g}")
@@ -168,7 +164,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

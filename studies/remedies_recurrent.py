@@ -7,7 +7,6 @@ that explodes counts as much as one that vanishes.
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Row, Study, bootstrap
+from gradsim.studies._study import Row, Study, bootstrap, canvas, legend, stacked
 from gradsim.studies.remedies import DEFAULT, MARGIN, PLAIN, best_gain, kept, parts
 
 STEPS, WIDTH, INPUTS = 100, 50, 10
@@ -57,7 +56,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
         norms.append(ds[name].rename(sigma_w="gain"))
         net = gs.network(model, 0)
         weights.append(float(np.size(net.weights) + np.size(net.input_weights)))
-    norm = xr.concat(norms, xr.Variable("remedy", list(REMEDIES)), combine_attrs="drop")
+    norm = stacked(norms, "remedy", REMEDIES)
     growth = (norm.sel(state_step=NEAR) - norm.sel(state_step=FAR)) / (FAR - NEAR)
     growth.attrs = {"long_name": "growth of the gradient a step backwards, decades", "units": "1"}
     growth.gain.attrs = {"long_name": "factor on the recurrent matrix", "units": "1"}
@@ -81,10 +80,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the gradient against time, growth over gains, and the spread between networks."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 4.8), layout="constrained")
-    left, middle, right = fig.subplots(1, 3, width_ratios=(1.3, 1.3, 1))
+    fig, (left, middle, right) = canvas(13, 4.8, 1, 3, width_ratios=(1.3, 1.3, 1))
     places, back = np.arange(len(REMEDIES))[::-1], np.arange(STEPS + 1)
     for place, name, color in zip(places, REMEDIES, ["black", *OKABE_ITO[1:], "grey"]):
         left.plot(back, ds.profile.sel(remedy=name)[::-1], color=color, label=name)
@@ -110,8 +106,7 @@ def figure(ds: xr.Dataset) -> Any:
                               for name, c in zip(REMEDIES, ds.cost.values)])  # fmt: skip
     right.set_xlabel("sd between networks over 80 steps,\nat the default (decades)")
     right.set_xlim(left=0)
-    fig.legend(*left.get_legend_handles_labels(), frameon=False, ncols=5, fontsize="small",
-               loc="outside lower center")  # fmt: skip
+    legend(fig, [left], 5, "small")
     return fig
 
 
@@ -137,7 +132,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

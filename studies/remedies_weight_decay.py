@@ -5,7 +5,6 @@ gradient of every matrix, which does not vanish towards the input; the gradient 
 followed beside it.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, legend
 
 DEPTH, WIDTH, EXAMPLES = 20, 30, 16  # at depth 8 a gradient falls by less than two decades
 STEPS, RATE, STRENGTHS = 60, 0.1, (0.0, 0.02)
@@ -69,8 +68,7 @@ def figure(ds: xr.Dataset) -> Any:
         ax.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
     axes = fig.axes
     axes[0].set_ylabel("norm of the gradient (median, 5 to 95 %)")
-    fig.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=5,
-               loc="outside lower center")  # fmt: skip
+    legend(fig, [axes[0]], 5)
     return fig
 
 
@@ -98,7 +96,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

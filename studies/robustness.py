@@ -5,7 +5,6 @@ once. All three are followed while small networks learn handwritten digits.
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, legend
 
 EXAMPLES, WIDTH, DEPTH = 100, 20, 3
 NETS = {"tanh": 1.0, "relu": 2**0.5}  # sigma_w
@@ -95,8 +94,7 @@ def figure(ds: xr.Dataset) -> Any:
         ax.set_title(name, loc="left")
         ax.label_outer()
     fig.axes[0].set_ylabel("size of the derivative\n(median, 5 to 95 % of networks)")
-    handles, labels = ax.get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    legend(fig, [ax], 3)
     return fig
 
 
@@ -128,7 +126,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled, log10_rms
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled, log10_rms, stacked
 
 STEPS, LAST, FIRST = 40, 40, 10
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "identity")
@@ -105,7 +105,7 @@ def directions(architecture: str, seeds: Any, threads: int | None) -> xr.DataArr
         log = ds.log10_singular_value.sel(step=FIRST, sigma_w=xr.DataArray(gains, dims="gain"))
         squares = 10 ** (2 * (log - log.max("index")))
         found.append(squares.sum("index") ** 2 / (squares**2).sum("index"))
-    named = xr.concat(found, xr.Variable("activation", list(ACTIVATIONS)))
+    named = stacked(found, "activation", ACTIVATIONS)
     return named.drop_vars(set(named.coords) - {"seed", "activation"}).assign_coords(
         gain=list(GAINS)
     )

@@ -7,7 +7,6 @@ at its exact least squares, where a gradient of 0 is good news, and a layer whos
 saturated, where it is not. And two functions of one number, |x| and x^4.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, attainable, least_squares, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
 
 WIDTH, DEPTH, CLASSES, EXAMPLES = 12, 6, 3, 60
 NETS = {"sigmoid": 1.0, "tanh": 1.0, "relu": 2**0.5}  # sigma_w
@@ -112,10 +111,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw gradient, curvature and attainable share by layer, and the controls."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 6.4), layout="constrained")
-    axes = fig.subplots(2, len(NETS), sharex=True, sharey="row")
+    fig, axes = canvas(11, 6.4, 2, len(NETS), sharex=True, sharey="row")
     for (top, low), name in zip(axes.T, NETS):
         at = ds.sel(activation=name)
         alive = at.log10_gradient.where(np.isfinite(at.log10_gradient))
@@ -141,8 +137,7 @@ def figure(ds: xr.Dataset) -> Any:
         "norm of the layer's gradient; size of its\ncurvature (below: % negative)"
     )
     axes[1, 0].set_ylabel("share of the cost that goes by\ntraining the layer alone (%)")
-    handles = [h for ax in axes[:, 1] for h in ax.get_legend_handles_labels()[0]]
-    fig.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    legend(fig, axes[:, 1].tolist())
     return fig
 
 
@@ -176,7 +171,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )  # fmt: skip
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

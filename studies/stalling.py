@@ -6,7 +6,6 @@ the start, the sign of the Hessian's smallest eigenvalue (of all weights and bia
 share of the cost that goes when one more layer is trained alone by steps that see no scale.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, attainable, least_squares, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked
 
 WIDTH, DEPTH, CLASSES, EXAMPLES, STEPS, RATE = 8, 6, 3, 60, 200, 0.2
 NETS = {"sigmoid": 1.0, "tanh": 1.0}  # sigma_w
@@ -93,7 +92,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
         for i, (key, text) in enumerate(QUANTITIES.items()):
             kept[key] = ("seed", numbers[:, i], {"long_name": text, "units": "1"})
         runs.append(kept)
-    return xr.concat(runs, xr.Variable("activation", list(NETS)), combine_attrs="override")
+    return stacked(runs, "activation", NETS)
 
 
 def reached(ds: xr.Dataset, name: str) -> np.ndarray:
@@ -119,10 +118,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the cost along training, and gradient, curvature and what is left to gain at its end."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 4.2), layout="constrained")
-    cost, signs, left = fig.subplots(1, 3)
+    fig, (cost, signs, left) = canvas(11, 4.2, 1, 3)
     for name, color, marker in zip(NETS, (OKABE_ITO[5], OKABE_ITO[6]), "os"):
         at = ds.sel(activation=name)
         low, middle, high = (at.cost.quantile(q, "seed") for q in (0.05, 0.5, 0.95))
@@ -142,7 +138,7 @@ def figure(ds: xr.Dataset) -> Any:
     signs.set_ylabel("most negative curvature / largest curvature")
     left.set(xlabel="cost at the end / best constant's", ylim=(0, 100))
     left.set_ylabel("share of the cost that goes by\ntraining the output layer alone (%)")
-    fig.legend(loc="outside lower center", ncols=2, frameon=False)
+    legend(fig, columns=2)
     return fig
 
 
@@ -177,7 +173,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -5,7 +5,6 @@ change of the first layer's gradient over the relative change of the output, by 
 grows with depth, no bound on the change of the output bounds that of the gradient.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import gradsim as gs
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._layers import Layers, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
 
 WIDTH, DEPTHS, SIZE = 50, (4, 8, 12, 16, 20), 1e-4
 NETS = {  # name: activation, sigma_w
@@ -87,10 +86,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the ratio against depth, medians over networks."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(7, 5), layout="constrained")
-    ax = fig.subplots()
+    fig, ax = canvas(7, 5)
     for name, color, marker in zip(NETS, OKABE_ITO, "osv^Dx"):
         median = 10 ** ds.log10_ratio.sel(network=name).median("seed")
         ax.plot(DEPTHS, median, f"{marker}-", color=color, label=name)
@@ -100,7 +96,7 @@ def figure(ds: xr.Dataset) -> Any:
             ax.plot(DEPTHS, law, "k:", label="theory: chi_1^(-depth / 4)")
     ax.set(yscale="log", xlabel="depth (layers)", xticks=DEPTHS)
     ax.set_ylabel("relative change of the first layer's gradient\n/ relative change of the output")
-    fig.legend(loc="outside lower center", ncols=2, frameon=False)
+    legend(fig, columns=2)
     return fig
 
 
@@ -128,7 +124,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

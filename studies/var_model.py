@@ -6,7 +6,6 @@ i, j) and between networks, by the number of steps T; and the same with a fresh 
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import gradsim as gs
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._layers import over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
 
 DIMENSIONS, STEPS, GAIN = (20, 50), 100, 1.0
 TIMES = (1, 2, 5, 10, 20, 50, 100)
@@ -96,10 +95,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw both spreads against the number of steps."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10, 4.4), layout="constrained")
-    within, between = fig.subplots(1, 2, sharex=True)
+    fig, (within, between) = canvas(10, 4.4, 1, 2, sharex=True)
     styles = zip(((name, n) for name in TIED for n in DIMENSIONS), (5, 2, 6, 1))
     for (name, n), color in styles:
         at = ds.sel(matrices=name, dimension=n)
@@ -124,7 +120,7 @@ def figure(ds: xr.Dataset) -> Any:
                 ylabel="sd between networks of its mean (decades)")  # fmt: skip
     within.set_title("within a network", loc="left")
     between.set_title("between networks", loc="left")
-    fig.legend(loc="outside lower center", ncols=2, frameon=False)
+    legend(fig, columns=2)
     return fig
 
 
@@ -157,7 +153,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

@@ -6,7 +6,6 @@ the cost has a wall, and the gradient on it throws the parameters away. Gradient
 starts, at three learning rates, with the gradient clipped by its norm, by value and not.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from scipy.special import expit
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._shares import interval, share
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
 
 TIMES, X0, TARGET = 50, 0.5, 0.7
 LOWEST, HIGHEST = np.array([3.0, -4.0]), np.array([7.0, -1.0])  # w and b at first, uniform
@@ -101,10 +100,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw a path over the cost, and the share of networks that are thrown back."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 4.6), layout="constrained")
-    left, middle, right = fig.subplots(1, 3, width_ratios=(1.3, 1, 1))
+    fig, (left, middle, right) = canvas(13, 4.6, 1, 3, width_ratios=(1.3, 1, 1))
     grid = np.stack(np.meshgrid(np.linspace(2, 8, 240), np.linspace(-5, 0, 240)), axis=-1)
     drawn = left.pcolormesh(grid[..., 0], grid[..., 1], cost(grid)[0], cmap="Greys", shading="auto",
                             rasterized=True)  # fmt: skip
@@ -130,8 +126,7 @@ def figure(ds: xr.Dataset) -> Any:
         ax.set(xscale="log", xlabel="learning rate")
         ax.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
         ax.minorticks_off()
-    fig.legend(*middle.get_legend_handles_labels(), frameon=False, ncols=3,
-               loc="outside lower center")  # fmt: skip
+    legend(fig, [middle], 3)
     return fig
 
 
@@ -166,7 +161,4 @@ STUDY = Study(
     estimate=estimate,
     figure=figure,
 )
-main = STUDY.main
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = STUDY.script(__name__)

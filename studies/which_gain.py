@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms
+from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms, stacked
 from gradsim.studies._which_gain_figure import draw
 
 WIDTHS, LAYERS = (50, 400), 30
@@ -69,8 +69,8 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     for width in WIDTHS:
         found = {gain: _at(gain, width, seeds, threads) for gain in {case[1] for case in CASES}}
         one = [found[case[1]].sel(activation=case[0], drop=True) for case in CASES]
-        runs.append(xr.concat(one, xr.Variable("case", [label(case) for case in CASES])))
-    ds = xr.concat(runs, xr.Variable("width", list(WIDTHS))).transpose("width", "case", "seed")
+        runs.append(stacked(one, "case", [label(case) for case in CASES]))
+    ds = stacked(runs, "width", WIDTHS).transpose("width", "case", "seed")
     names = {"forward": "decades of rms z, forward", "backward": "decades of norm(delta), backward"}
     ds = labelled(**{name: (ds[name], text) for name, text in names.items()})
     return ds.merge(_calibrated(ds.sizes["seed"]))
@@ -93,8 +93,8 @@ def _calibrated(count: int) -> xr.Dataset:
     for width in CALIBRATED:
         few = count * CALIBRATED[0] // width
         gains = [_gains(name, width, few) for name in gs.activations]
-        found.append(xr.concat(gains, xr.Variable("activation", list(gs.activations))))
-    ds = xr.concat(found, xr.Variable("calibrated_width", list(CALIBRATED)))
+        found.append(stacked(gains, "activation", gs.activations))
+    ds = stacked(found, "calibrated_width", CALIBRATED)
     said = "gain sigma_w that keeps the criterion", "its lower end (95 %)", "its upper end (95 %)"
     names = ("sigma_w", "low", "high")
     return labelled(**{f"gain_{n}": (ds[n], text) for n, text in zip(names, said)})
