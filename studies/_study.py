@@ -7,11 +7,12 @@ What a study's own file needs is imported from here: the parts of a claim and th
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 import gradsim as gs
@@ -49,6 +50,7 @@ __all__ = [
     "stacked",
     "status",
     "store_of",
+    "tabled",
     "verdict",
     "verdict_table",
 ]
@@ -182,3 +184,14 @@ def labelled(**variables: tuple[xr.DataArray, str]) -> xr.Dataset:
     for name, (_, text) in variables.items():
         plain[name].attrs = {"long_name": text, "units": "1"}
     return xr.Dataset(plain)
+
+
+def tabled(
+    columns: Iterable[Any], texts: Mapping[str, str], dims: Any, **coords: Any
+) -> xr.Dataset:
+    """Dataset of arrays over the same dims, in the order of `texts`: name and long name of each."""
+    data = {
+        name: (dims, np.asarray(column), {"long_name": text, "units": "1"})
+        for (name, text), column in zip(texts.items(), columns, strict=True)
+    }
+    return xr.Dataset(data, {name: list(values) for name, values in coords.items()})
