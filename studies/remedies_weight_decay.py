@@ -83,10 +83,6 @@ STUDY = Study(
         Part("before training: the penalty exceeds the data's in layer 1", MARGIN),
         Part("after training: the penalty exceeds the data's in layer 1", MARGIN),
     ),
-    networks=200,
-    quick=8,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=200, quick=8, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)
