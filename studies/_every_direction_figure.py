@@ -26,8 +26,8 @@ def draw(ds: xr.Dataset, theory: dict[tuple[str, str], float]) -> Any:
             place = 2 + 0.36 * (i - 0.5) + np.array([-0.17, 0.17])
             middle.plot(place, [theory[activation, init]] * 2, "k", label="theory" if i else None)
             for effective, style in zip(ds.effective.values, ("-", "--")):
-                loss = at.log10_loss.sel(effective=effective)
-                bottom.plot(loss.iteration, loss.median("trained"), style, color=color)
+                loss = 10 ** at.log10_loss.sel(effective=effective).median("trained")
+                bottom.plot(loss.iteration, loss, style, color=color)
         top.axhline(0, color="black", linewidth=0.8)
         top.set_ylim(LOWEST, 2)
         decades(top.yaxis)
@@ -35,13 +35,12 @@ def draw(ds: xr.Dataset, theory: dict[tuple[str, str], float]) -> Any:
         top.set_xlabel("rank among singular values (%)")
         middle.set_yscale("log")
         middle.set_ylim(1e-2, 20)
-        middle.set_xticks(range(3), ["decades from 10 to\n90 % of singular\nvalues",
-                                     "sd over directions\nof the gradient\n(decades)",
-                                     "share of directions\nthat carry it"], fontsize=7)  # fmt: skip
-        bottom.set_xlabel("step of training")
+        middle.set_xticks(range(3), ["10 to 90 % of\nsingular values\n(decades, up to 8)",
+                                     "gradient over\ndirections (sd,\ndecades)",
+                                     "directions\nthat carry\nit (share)"], fontsize=7)  # fmt: skip
+        bottom.set(yscale="log", xlabel="step of training")
     axes[0, 0].set_ylabel("singular values of the Jacobian\n(median and 5 to 95 % band)")
     axes[1, 0].set_ylabel("what they mean (log scale;\nno bar: below 0.01)")
-    decades(axes[2, 0].yaxis)
     axes[2, 0].set_ylabel("loss on digits (median)")
     for effective, style in zip(ds.effective.values, ("-", "--")):
         label = f"step of {100 * effective:g} % of the loss"

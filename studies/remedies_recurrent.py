@@ -102,7 +102,7 @@ def figure(ds: xr.Dataset) -> Any:
     middle.set_ylabel(f"growth per step backwards (decades)\ngrey: within {MARGIN}")
     right.set_yticks(places, [f"{name}: {c:.2g} x weights" if c > 1 else name
                               for name, c in zip(REMEDIES, ds.cost.values)])  # fmt: skip
-    right.set_xlabel("sd between networks over 80 steps,\nat the default (decades)")
+    right.set_xlabel("sd between networks over 80\nsteps, at the default (decades)")
     right.set_xlim(left=0)
     legend(fig, [left], 5, "small")
     return fig
