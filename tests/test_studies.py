@@ -19,10 +19,7 @@ JUDGED = {
 TERMS = ("claim", "statistic", "population", "theory", "condition")
 FEW = 12
 LIGHT = {  # what the runs of these tests do less of; margins and parts stay
-    "every_direction": {
-        "WIDTH": 30,
-        "TRAINED": {"depth": 20, "width": 64, "examples": 8, "steps": 4},
-    },
+    "every_direction": {"WIDTH": 30, "LESSON": {"examples": 8, "steps": 4}},
     "order_chaos": {"WIDTH": 50, "PAIR_WIDTH": 50, "EXAMPLES": 8, "STEPS": 4, "TRAIN_WIDTH": 32},
     "which_gain": {"CALIBRATED": (50,)},
 }

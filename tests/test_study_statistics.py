@@ -85,6 +85,6 @@ def test_shares__of_networks_at_the_two_gains():
 
 
 def test_best__networks_are_those_of_the_window_that_most_are_in():
-    logs = np.array([-9.0, 3.5, -2.0, 4.0, 0.0, -2.1])
+    logs = np.array([-9.0, 3.5, -2.0, 4.0, 0.0, -6.1])
     expected = [False, True, True, True, True, False]
     np.testing.assert_array_equal(shared_weights.best(logs), expected)
