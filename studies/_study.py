@@ -29,7 +29,7 @@ from gradsim.studies._claim import (
 from gradsim.studies._command import parser, seeds_of, store_of
 from gradsim.studies._parts import measured
 from gradsim.studies._picture import band, canvas, decades, legend
-from gradsim.studies._report import conclusion, report, verdict_table
+from gradsim.studies._report import conclusion, judgements, report, verdict_page, verdict_table
 
 __all__ = [
     "Part",
@@ -40,6 +40,7 @@ __all__ = [
     "canvas",
     "conclusion",
     "decades",
+    "judgements",
     "labelled",
     "legend",
     "log10_rms",
@@ -50,6 +51,7 @@ __all__ = [
     "status",
     "store_of",
     "verdict",
+    "verdict_page",
     "verdict_table",
 ]
 

@@ -80,7 +80,7 @@ def figure(ds: xr.Dataset) -> Any:
     """Draw the norms of the hidden layers along training, and the slowness of the first."""
     from matplotlib.ticker import MultipleLocator
 
-    fig, *panels, right = canvas(13, 4.6, 1, len(HIDDEN) + 1)
+    fig, (*panels, right) = canvas(13, 4.6, 1, len(HIDDEN) + 1)
     for ax, hidden in zip(panels, HIDDEN):
         for layer, color in zip(range(1, hidden + 1), OKABE_ITO[1:]):
             one = ds.log10_norm.sel(hidden=hidden, layer=layer)
