@@ -28,7 +28,7 @@ from gradsim.studies._claim import (
 from gradsim.studies._command import filed, folder_of, follow, parser
 from gradsim.studies._parts import measured
 from gradsim.studies._picture import band, canvas, decades, legend
-from gradsim.studies._report import conclusion, report, verdict_table
+from gradsim.studies._report import conclusion, judgements, report, verdict_page, verdict_table
 
 __all__ = [
     "Part",
@@ -39,6 +39,7 @@ __all__ = [
     "canvas",
     "conclusion",
     "decades",
+    "judgements",
     "labelled",
     "legend",
     "log10_rms",
@@ -48,6 +49,7 @@ __all__ = [
     "status",
     "table",
     "verdict",
+    "verdict_page",
     "verdict_table",
 ]
 
