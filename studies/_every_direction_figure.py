@@ -47,7 +47,7 @@ def draw(ds: xr.Dataset, theory: dict, share: Any, spread: Any) -> Any:
     decades(axes[2, 0].yaxis)
     axes[2, 0].set_ylabel("loss on digits (median)")
     handles = [*axes[0, 0].get_legend_handles_labels()[0], axes[1, 0].lines[-1]]
-    handles += [bottom.plot([], [], style, color="grey")[0] for style in ("-", "--")]
+    handles += [axes[2, -1].plot([], [], style, color="grey")[0] for style in ("-", "--")]
     words = [
         *COLORS,
         "theory",

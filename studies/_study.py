@@ -6,12 +6,11 @@ What a study's own file needs is imported from here: the parts of a claim and th
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 import gradsim as gs
@@ -26,7 +25,7 @@ from gradsim.studies._claim import (
     status,
     verdict,
 )
-from gradsim.studies._command import parser, seeds_of, store_of
+from gradsim.studies._command import filed, folder_of, follow, parser
 from gradsim.studies._parts import measured
 from gradsim.studies._picture import band, canvas, decades, legend
 from gradsim.studies._report import conclusion, judgements, report, verdict_page, verdict_table
@@ -46,10 +45,9 @@ __all__ = [
     "log10_rms",
     "parser",
     "report",
-    "seeds_of",
     "stacked",
     "status",
-    "store_of",
+    "table",
     "verdict",
     "verdict_page",
     "verdict_table",
@@ -130,8 +128,7 @@ class Study:
         count = len(parse_seeds(seeds))
         if count < 2:
             raise ValueError(f"{self.name}: an interval needs at least 2 seeds, got {count}")
-        if out is not None:
-            Path(out).mkdir(parents=True, exist_ok=True)
+        folder = folder_of(out)
         if store is None:
             ds = self.measure(seeds, threads)
         else:
@@ -149,22 +146,12 @@ class Study:
             "gradsim_config": json.dumps(config, separators=(",", ":")),
             "verdict": verdict(ds),
         }
-        if out is not None:
-            gs.save(ds, Path(out) / f"{self.name}.nc")
-            self.figure(ds).savefig(Path(out) / f"{self.name}.png", dpi=120)
-        return ds
+        return filed(ds, folder, self.name, self.figure)
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run the study from the command line."""
         asked = parser(self.name, self.claim, self.networks, self.quick).parse_args(arguments)
-        begin = time.perf_counter()
-        ds = self.run(
-            seeds_of(asked), out=asked.out, threads=asked.threads, store=store_of(asked, self.name)
-        )
-        print(report(ds))
-        seconds = time.perf_counter() - begin
-        print(f"\n{asked.out}: {self.name}.nc and {self.name}.png, in {seconds:.0f} s")
-        return 0
+        return follow(asked, self.name, self.run, report)
 
     def script(self, module: str) -> Callable[..., int]:
         """`main` for the file of the study; runs it if `module`, its __name__, is a script's."""
@@ -184,3 +171,15 @@ def labelled(**variables: tuple[xr.DataArray, str]) -> xr.Dataset:
     for name, (_, text) in variables.items():
         plain[name].attrs = {"long_name": text, "units": "1"}
     return xr.Dataset(plain)
+
+
+def table(
+    numbers: Any, dims: Sequence[str], texts: Mapping[str, str], coords: Mapping[str, Any]
+) -> xr.Dataset:
+    """Dataset of numbers (..., variable): `texts` maps each variable to its long name."""
+    columns = np.moveaxis(np.asarray(numbers), -1, 0)
+    data = {
+        name: (dims, values, {"long_name": text, "units": "1"})
+        for (name, text), values in zip(texts.items(), columns, strict=True)
+    }
+    return xr.Dataset(data, {name: list(values) for name, values in coords.items()})
