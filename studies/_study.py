@@ -47,7 +47,7 @@ __all__ = [
     "report",
     "stacked",
     "status",
-    "table",
+    "tabled",
     "verdict",
     "verdict_page",
     "verdict_table",
@@ -173,13 +173,12 @@ def labelled(**variables: tuple[xr.DataArray, str]) -> xr.Dataset:
     return xr.Dataset(plain)
 
 
-def table(
-    numbers: Any, dims: Sequence[str], texts: Mapping[str, str], coords: Mapping[str, Any]
+def tabled(
+    columns: Iterable[Any], texts: Mapping[str, str], dims: Any, **coords: Any
 ) -> xr.Dataset:
-    """Dataset of numbers (..., variable): `texts` maps each variable to its long name."""
-    columns = np.moveaxis(np.asarray(numbers), -1, 0)
+    """Dataset of arrays over the same dims, in the order of `texts`: name and long name of each."""
     data = {
-        name: (dims, values, {"long_name": text, "units": "1"})
-        for (name, text), values in zip(texts.items(), columns, strict=True)
+        name: (dims, np.asarray(column), {"long_name": text, "units": "1"})
+        for (name, text), column in zip(texts.items(), columns, strict=True)
     }
     return xr.Dataset(data, {name: list(values) for name, values in coords.items()})

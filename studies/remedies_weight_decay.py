@@ -12,7 +12,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap, legend
+from gradsim.studies._study import Part, Row, Study, band, bootstrap, canvas, decades, legend
 
 DEPTH, WIDTH, EXAMPLES = 20, 30, 16  # at depth 8 a gradient falls by less than two decades
 STEPS, RATE, STRENGTHS = 60, 0.1, (0.0, 0.02)
@@ -49,24 +49,17 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw both gradients by layer, before and after training."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10, 4.4), layout="constrained")
-    titles = ("before training", f"after {STEPS} steps")
-    for i, (ax, title) in enumerate(zip(fig.subplots(1, 2, sharey=True), titles)):
+    fig, axes = canvas(10, 4.4, 1, 2, sharey=True)
+    for i, (ax, title) in enumerate(zip(axes, ("before training", f"after {STEPS} steps"))):
         for strength, color in zip(STRENGTHS, (OKABE_ITO[5], OKABE_ITO[4])):
-            one = ds.isel(iteration=i).sel(l2=strength)
-            low, mid, high = one.log10_gradient_norm.quantile([0.05, 0.5, 0.95], "seed")
-            ax.fill_between(ds.layer, low, high, color=color, alpha=0.15, linewidth=0)
-            ax.plot(ds.layer, mid, "o-", color=color, label=f"data, l2 = {strength:g}")
+            one, label = ds.isel(iteration=i).sel(l2=strength), f"l2 = {strength:g}"
+            band(ax, ds.layer, one.log10_gradient_norm, color, f"data, {label}", marker="o")
             if strength:
                 ax.plot(ds.layer, one.log10_penalty_norm.median("seed"), "s--", color=color,
-                        mfc="white", label=f"penalty, l2 = {strength:g}")  # fmt: skip
+                        mfc="white", label=f"penalty, {label}")  # fmt: skip
         ax.set_title(title, loc="left")
-        ax.set_xlabel("layer, from the input")
-        ax.set_xticks([1, 5, 10, 15, DEPTH])
-        ax.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
-    axes = fig.axes
+        ax.set(xlabel="layer, from the input", xticks=[1, 5, 10, 15, DEPTH])
+    decades(axes[0].yaxis)
     axes[0].set_ylabel("norm of the gradient (median, 5 to 95 %)")
     legend(fig, [axes[0]], 5)
     return fig

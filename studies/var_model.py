@@ -15,7 +15,7 @@ import gradsim as gs
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._layers import over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, tabled
 
 DIMENSIONS, STEPS, GAIN = (20, 50), 100, 1.0
 TIMES = (1, 2, 5, 10, 20, 50, 100)
@@ -24,6 +24,10 @@ ONE = next(iter(TIED))
 # sd in decades of the log10 of |a Gaussian number|: pi / (2 sqrt(2) ln 10)
 NORMAL = math.pi / (2 * math.sqrt(2) * math.log(10))
 FACTOR = math.log10(2)  # wide: an sd of at least a factor 2
+QUANTITIES = {
+    "mean": "mean over i, j of log10 |dx_T,i / dx_0,j|",
+    "within": "sd over i, j of log10 |dx_T,i / dx_0,j|, decades",
+}
 PARTS = tuple((n, t, what) for n in DIMENSIONS for t, what in ((50, "within"), (50, "between")))
 
 
@@ -45,23 +49,14 @@ def jacobian(n: int, tied: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Mean and sd over entries of every network: (matrices, dimension, seed, time)."""
+    """Mean and sd over entries of every network: (seed, matrices, dimension, time)."""
 
     def one(seed: int) -> list[list[tuple[np.ndarray, np.ndarray]]]:
         return [[jacobian(n, tied, seed) for n in DIMENSIONS] for tied in TIED.values()]
 
-    numbers = np.stack(over_seeds(one, seeds, threads), axis=2)
-    dims = ("matrices", "dimension", "seed", "time")
-    data = {
-        "mean": "mean over i, j of log10 |dx_T,i / dx_0,j|",
-        "within": "sd over i, j of log10 |dx_T,i / dx_0,j|, decades",
-    }
-    coords = {"matrices": list(TIED), "dimension": list(DIMENSIONS), "time": list(TIMES),
-              "seed": list(parse_seeds(seeds))}  # fmt: skip
-    return xr.Dataset(
-        {name: (dims, numbers[..., i, :], {"long_name": text, "units": "1"})
-         for i, (name, text) in enumerate(data.items())}, coords,
-    )  # fmt: skip
+    columns = np.moveaxis(np.array(over_seeds(one, seeds, threads)), -2, 0)
+    return tabled(columns, QUANTITIES, ("seed", "matrices", "dimension", "time"), time=TIMES,
+                  seed=parse_seeds(seeds), matrices=TIED, dimension=DIMENSIONS)  # fmt: skip
 
 
 def theory(time: int) -> float:
