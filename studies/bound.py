@@ -142,10 +142,6 @@ STUDY = Study(
             for a, g in CRITICAL
         ),
     ),
-    networks=200,
-    quick=20,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=200, quick=20, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -127,8 +127,7 @@ def figure(ds: xr.Dataset) -> Any:
         found = [width * sample_exponent(logs.sel(ratio=1.0).values, width, q) for q in POWERS]
         right.plot(POWERS, found, "o", color=color, label=f"{label}, sample")
     middle.set(xlabel="layers / width", ylabel="variance of ln norm(delta)^2 over networks")
-    right.set(xlabel="power q", ylabel="width * ln E(norm^q) / q per layer",
-              ylim=(-1.4, 4.2))  # fmt: skip
+    right.set(xlabel="power q", ylabel="width * ln E(norm^q) / q per layer", ylim=(-1.4, 4.2))
     for ax in (left, middle, right):
         ax.legend(frameon=False, fontsize="small", loc="upper right" if ax is left else "best")
     return fig
@@ -164,10 +163,6 @@ STUDY = Study(
             for q in MOMENTS
         ),
     ),
-    networks=4000,
-    quick=2000,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=4000, quick=2000, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -19,6 +19,7 @@ from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, 
 from gradsim.studies._training import before_and_after
 
 WIDTH, DEPTH, EXAMPLES, STEPS, RATE = 20, 6, 100, 60, 0.1
+BASE = gs.MLP(DEPTH, WIDTH, output="softmax", loss="cross_entropy")
 NETS = {"sigmoid": 1.0, "tanh": 1.0}  # sigma_w
 FIRST, LAST = 2, DEPTH - 1  # square layers below the output
 TIMES = ("before", "after")
@@ -47,11 +48,10 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     x, y = digits(EXAMPLES)
     runs = []
     for name, sigma_w in NETS.items():
-        model = gs.MLP(DEPTH, WIDTH, activation=name, sigma_w=sigma_w, output="softmax",
-                       loss="cross_entropy")  # fmt: skip
         ds, numbers = before_and_after(
-            model, seeds, lambda *nets: [factors(net) for net in nets], inputs=x, targets=y,
-            threads=threads, learning_rate=RATE, steps=STEPS,
+            BASE.with_fields(activation=name, sigma_w=sigma_w), seeds,
+            lambda *nets: [factors(net) for net in nets], inputs=x, targets=y, threads=threads,
+            learning_rate=RATE, steps=STEPS,
         )  # fmt: skip
         update = (ds.log10_update_norm - ds.log10_weight_norm).assign_attrs(
             long_name="log10 of the size of an update over that of the weights", units="1"
@@ -148,10 +148,6 @@ STUDY = Study(
             ("first layer's relative update is 1/10 of the last's or less", -RATIO, True),
         )
     ),
-    networks=150,
-    quick=6,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=150, quick=6, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -119,10 +119,6 @@ STUDY = Study(
             for k in POWERS
         ),
     ),
-    networks=1000,
-    quick=100,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=1000, quick=100, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

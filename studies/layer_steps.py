@@ -139,10 +139,6 @@ STUDY = Study(
              np.inf, name == "tanh")
         for name in NETS for rule in RULES
     ),
-    networks=300,
-    quick=30,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
+    networks=300, quick=30, measure=measure, estimate=estimate, figure=figure,
 )  # fmt: skip
 main = STUDY.script(__name__)

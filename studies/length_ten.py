@@ -94,10 +94,6 @@ STUDY = Study(
         Part(f"{case}: below 10^-{power} in most", MOST, 1.0, holds=power in powers)
         for case, (_, powers) in CASES.items() for power in POWERS
     ),
-    networks=2000,
-    quick=150,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
+    networks=2000, quick=150, measure=measure, estimate=estimate, figure=figure,
 )  # fmt: skip
 main = STUDY.script(__name__)

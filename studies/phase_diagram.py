@@ -95,10 +95,6 @@ STUDY = Study(
             for n, g, _ in CHAOTIC
         ),
     ),
-    networks=800,
-    quick=40,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=800, quick=40, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -132,10 +132,6 @@ STUDY = Study(
         Part("symmetric, radius 0.9: never grows", high=GROWS),
         Part("not normal, radius 0.9: never grows", high=GROWS, holds=False),
     ),
-    networks=1000,
-    quick=150,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=1000, quick=150, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

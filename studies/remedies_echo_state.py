@@ -153,10 +153,6 @@ STUDY = Study(
         ),
         Part("capacity is at most the number of units", high=float(WIDTH)),
     ),
-    networks=200,
-    quick=12,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=200, quick=12, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -15,11 +15,12 @@ from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers
-from gradsim.studies._picture import band, canvas, decades, legend
+from gradsim.studies._picture import band, canvas, legend
 from gradsim.studies._study import Part, Row, Study, bootstrap, stacked, tabled
 from gradsim.studies._training import before_and_after
 
 EXAMPLES, WIDTH, DEPTH = 100, 20, 3
+BASE = gs.MLP(DEPTH, WIDTH, output="softmax", loss="cross_entropy")
 NETS = {"tanh": 1.0, "relu": 2**0.5}  # sigma_w
 STEPS, RATE = (0, 20, 60), 0.05  # of momentum
 QUANTITIES = {
@@ -44,8 +45,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     x, y = digits(EXAMPLES)
     runs = []
     for name, sigma_w in NETS.items():
-        model = gs.MLP(DEPTH, WIDTH, activation=name, sigma_w=sigma_w, output="softmax",
-                       loss="cross_entropy")  # fmt: skip
+        model = BASE.with_fields(activation=name, sigma_w=sigma_w)
         (_, early), (ds, late) = (
             before_and_after(model, seeds, lambda *nets: [sizes(net) for net in nets], inputs=x,
                              targets=y, threads=threads, optimizer="momentum", learning_rate=RATE,
@@ -77,10 +77,9 @@ def figure(ds: xr.Dataset) -> Any:
     for ax, name in zip(axes, NETS):
         for quantity, label, color, marker in zip(QUANTITIES, labels, (5, 6, 3), "os^"):
             at = ds.log10_size.sel(activation=name, quantity=quantity)
-            band(ax, STEPS, at, OKABE_ITO[color], label, marker=marker)
-        ax.set(xlabel="training steps", xticks=STEPS)
+            band(ax, STEPS, 10**at, OKABE_ITO[color], label, marker=marker)
+        ax.set(yscale="log", xlabel="training steps", xticks=STEPS)
         ax.set_title(name, loc="left")
-    decades(axes[0].yaxis)
     axes[0].set_ylabel("size of the derivative\n(median, 5 to 95 % of networks)")
     legend(fig, [axes[0]], 3)
     return fig
@@ -108,10 +107,6 @@ STUDY = Study(
         for name in NETS
         for quantity in QUANTITIES
     ),
-    networks=200,
-    quick=6,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=200, quick=6, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

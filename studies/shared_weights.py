@@ -159,10 +159,6 @@ STUDY = Study(
             for tied, n in CROSSOVERS
         ),
     ),
-    networks=1000,
-    quick=200,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=1000, quick=200, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -117,10 +117,6 @@ STUDY = Study(
         Part(f"{name}: grows by 0.02 decades or more per layer", MARGIN, np.inf, name in GROWS)
         for name in NETS
     ),
-    networks=1000,
-    quick=60,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=1000, quick=60, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -103,19 +103,17 @@ def figure(ds: xr.Dataset) -> Any:
         within.annotate(f"theory: {text}", (1, number), (0, -11), textcoords="offset points",
                         fontsize="small")  # fmt: skip
     t = np.array([3.0, 100.0])
-    top = ds["mean"].sel(matrices=ONE, dimension=20, time=100).std("seed", ddof=1).item()
-    low = ds["mean"].sel(dimension=50, time=100).isel(matrices=1).std("seed", ddof=1).item()
-    for end, power in ((2 * top, 1), (low / 2, 0.5)):
-        between.plot(t, end * (t / 100) ** power, "k:", label="_")
-        between.annotate(f"theory: power {power:g}", (t[1], end), (0, -14 if power < 1 else 6),
-                         fontsize="small", ha="right", textcoords="offset points")  # fmt: skip
+    last = ds["mean"].sel(time=100).std("seed", ddof=1)
+    ends = 2 * last.sel(matrices=ONE, dimension=20), last.sel(dimension=50).isel(matrices=1) / 2
+    for end, power, line in zip(ends, (1, 0.5), ("k:", "k-.")):
+        between.plot(t, end.item() * (t / 100) ** power, line, label=f"theory: T^{power:g}")
     within.set(xscale="log", xlabel="number of steps T", ylim=(0, 0.8),
                ylabel="sd of log10 |dx_T,i / dx_0,j| over i, j (decades)")  # fmt: skip
     between.set(yscale="log", xlabel="number of steps T",
                 ylabel="sd between networks of its mean (decades)")  # fmt: skip
     within.set_title("within a network", loc="left")
     between.set_title("between networks", loc="left")
-    legend(fig, columns=2)
+    legend(fig, columns=3)
     return fig
 
 
@@ -142,10 +140,6 @@ STUDY = Study(
             for name in TIED
         ),
     ),
-    networks=1000,
-    quick=100,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=1000, quick=100, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -149,10 +149,6 @@ STUDY = Study(
             for m, r in CLIPPED
         ),
     ),
-    networks=2000,
-    quick=300,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=2000, quick=300, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)
