@@ -136,29 +136,29 @@ class Collector:
         return sum(math.prod(self._shape(v)) * np.dtype(v.kind).itemsize for v in self._variables)
 
     def allocate(self) -> None:
-        """Make room for the result: NaN, or 0 for a status."""
+        """Make room for the result; what it holds comes with its chunks or parts."""
         for variable in self._variables:
-            kind = np.dtype(variable.kind)
-            fill = np.nan if kind.kind == "f" else 0
-            self._arrays[variable.name] = np.full(self._shape(variable), fill, kind)
+            self._arrays[variable.name] = np.empty(self._shape(variable), variable.kind)
 
     def add(self, item: "Pass", first: int, results: "Results") -> None:
         """Place the results of one chunk whose seeds start at position ``first``."""
         conditions = list(item.conditions)
         place = slice(first, first + results.seeds)
         for variable in self._variables:
-            owner = self._owner[variable.name].name
+            owner, out = self._owner[variable.name].name, self._arrays[variable.name]
             if owner in self._reductions:
                 values = results.reduced(owner, variable.name)
             elif variable.dims == STATES and _STATES[variable.name] >= item.scalars["cells"]:
-                continue  # a cell without a memory: NaN
+                out[conditions, place] = np.nan  # a cell without a memory
+                continue
             else:
                 values = _from_results(variable, results)
             values = values.reshape(results.seeds, len(conditions), -1, *values.shape[2:])
             values = np.moveaxis(values, 1, 0)  # condition, seed, example or 1, …
             if not self._each(variable):
                 values = values[:, :, 0]
-            out = self._arrays[variable.name]
+            if values.shape[2:] != out.shape[2:]:  # others have more layers, or more values
+                out[conditions, place] = np.nan
             out[(conditions, place, *map(slice, values.shape[2:]))] = values
 
     def insert(self, first: int, part: xr.Dataset) -> None:
