@@ -4,7 +4,6 @@ What a study's own file needs is imported from here: the parts of a claim and th
 `_claim`, the words from `_report`, the command line from `_command`, drawing from `_picture`.
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 import xarray as xr
 
 import gradsim as gs
+from gradsim import _config
 from gradsim._validate import parse_seeds
 from gradsim.studies._claim import (
     LEVEL,
@@ -27,7 +27,7 @@ from gradsim.studies._claim import (
     verdict,
 )
 from gradsim.studies._command import parser, seeds_of, store_of
-from gradsim.studies._parts import measured
+from gradsim.studies._parts import made_by, measured, origin
 from gradsim.studies._picture import band, canvas, decades, legend
 from gradsim.studies._report import conclusion, report, verdict_table
 
@@ -130,23 +130,32 @@ class Study:
             raise ValueError(f"{self.name}: an interval needs at least 2 seeds, got {count}")
         if out is not None:
             Path(out).mkdir(parents=True, exist_ok=True)
+        begin = time.perf_counter()
         if store is None:
             ds = self.measure(seeds, threads)
+            made = made_by(threads, time.perf_counter() - begin)
         else:
             ds = measured(self.name, self.measure, seeds, threads, store, self.quick)
+            made = {name: ds.attrs[name] for name in ("Conventions", "gradsim_provenance")}
         ds = ds.assign(judged(self.name, self.parts, self.estimate(ds)))
         terms = {
             name: getattr(self, name)
             for name in ("claim", "statistic", "population", "theory", "condition")
         }
-        config = {"study": self.name, "seeds": ds.seed.values.tolist(), "level": LEVEL}
-        ds.attrs = terms | {
-            "title": self.claim,
-            "source": f"gradsim {gs.__version__}",
-            "study": self.name,
-            "gradsim_config": json.dumps(config, separators=(",", ":")),
-            "verdict": verdict(ds),
+        config = origin(self.name, self.measure) | {
+            "seeds": _config.compact(ds.seed.values.tolist())
         }
+        ds.attrs = (
+            terms
+            | made
+            | {
+                "title": self.claim,
+                "source": f"gradsim {gs.__version__}",
+                "study": self.name,
+                "gradsim_config": _config.text(config | {"level": LEVEL}),
+                "verdict": verdict(ds),
+            }
+        )
         if out is not None:
             gs.save(ds, Path(out) / f"{self.name}.nc")
             self.figure(ds).savefig(Path(out) / f"{self.name}.png", dpi=120)

@@ -34,7 +34,7 @@ except ModuleNotFoundError:  # run from the repository, uninstalled
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import gradsim as gs
 
-from gradsim.studies import _study, nielsen
+from gradsim.studies import _parts, _study, nielsen
 from gradsim.studies._digits import digits
 
 DEPTHS = (3, 5, 10, 50)
@@ -85,7 +85,7 @@ def depth_profile(
         store=store,
     )  # fmt: skip
     ds = _by_gain(ds)
-    ds.attrs["gradsim_config"] = _config(ds.attrs["gradsim_config"])
+    ds.attrs["gradsim_config"] = _config(ds.attrs["gradsim_config"], examples)
     if folder:
         gs.save(ds, folder / "depth_profile.nc")
         figure(ds).savefig(folder / "depth_profile.png", dpi=120)
@@ -114,12 +114,14 @@ def _by_gain(ds: xr.Dataset) -> xr.Dataset:
     return ds
 
 
-def _config(simulated: str) -> str:
+def _config(simulated: str, examples: int) -> str:
     """Configuration of the study: one of `simulate` alone would describe more conditions."""
     call = json.loads(simulated)
-    arguments = {"seeds": call["seeds"], "examples": call["examples"]}
-    config = {"study": "depth_profile", "arguments": arguments, "simulate": call}
-    return json.dumps(config, sort_keys=True, separators=(",", ":"))
+    config = _parts.origin("depth_profile", depth_profile) | {"seeds": call.pop("seeds")}
+    return json.dumps(
+        config | {"arguments": {"examples": examples}, "simulate": call},
+        sort_keys=True, separators=(",", ":"),
+    )  # fmt: skip
 
 
 def _model(activation: str, init: str) -> gs.MLP:
