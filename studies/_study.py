@@ -4,8 +4,8 @@ What a study's own file needs is imported from here: the parts of a claim and th
 `_claim`, the words from `_report`, the command line from `_command`, drawing from `_picture`.
 """
 
-import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 import gradsim as gs
+from gradsim import _config
 from gradsim._validate import parse_seeds
 from gradsim.studies._claim import (
     LEVEL,
@@ -26,7 +27,7 @@ from gradsim.studies._claim import (
     verdict,
 )
 from gradsim.studies._command import filed, folder_of, follow, parser
-from gradsim.studies._parts import measured
+from gradsim.studies._parts import made_by, measured, origin
 from gradsim.studies._picture import band, canvas, decades, legend
 from gradsim.studies._report import conclusion, judgements, report, verdict_page, verdict_table
 
@@ -128,24 +129,28 @@ class Study:
         count = len(parse_seeds(seeds))
         if count < 2:
             raise ValueError(f"{self.name}: an interval needs at least 2 seeds, got {count}")
-        folder = folder_of(out)
+        folder, begin = folder_of(out), time.perf_counter()
         if store is None:
             ds = self.measure(seeds, threads)
+            made = made_by(threads, time.perf_counter() - begin)
         else:
             ds = measured(self.name, self.measure, seeds, threads, store, self.quick)
+            made = {name: ds.attrs[name] for name in ("Conventions", "gradsim_provenance")}
         ds = ds.assign(judged(self.name, self.parts, self.estimate(ds)))
         terms = {
             name: getattr(self, name)
             for name in ("claim", "statistic", "population", "theory", "condition")
         }
-        config = {"study": self.name, "seeds": ds.seed.values.tolist(), "level": LEVEL}
-        ds.attrs = terms | {
+        config = origin(self.name, self.measure) | {
+            "seeds": _config.compact(ds.seed.values.tolist())
+        }
+        ds.attrs = terms | made | {
             "title": self.claim,
             "source": f"gradsim {gs.__version__}",
             "study": self.name,
-            "gradsim_config": json.dumps(config, separators=(",", ":")),
+            "gradsim_config": _config.text(config | {"level": LEVEL}),
             "verdict": verdict(ds),
-        }
+        }  # fmt: skip
         return filed(ds, folder, self.name, self.figure)
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
