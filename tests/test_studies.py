@@ -147,6 +147,9 @@ def test_all__runs_every_study_with_the_same_options_and_ends_with_the_verdicts(
     ds = gs.load(tmp_path / "sigmoid.nc")
     assert table.split()[0] == "sigmoid"
     assert ds.attrs["verdict"].upper() in " ".join(table.split())
+    page = (tmp_path / "verdicts.md").read_text()
+    assert all(page.count(f"| {part} | ") == 1 for part in ds.part.values)
+    assert (tmp_path / page.split("![sigmoid](")[1].partition(")")[0]).is_file()
 
 
 def test_conclusion__gives_the_condition_only_where_the_parts_are_as_it_says():
