@@ -75,6 +75,9 @@ class Study:
         From that Dataset to (estimate, low, high, theory) of each part; theory is NaN where none.
     figure
         From the whole result to a matplotlib Figure.
+    whole
+        From that Dataset to what is no network's own (it has no dim `seed`) and goes into the file
+        too; None: nothing. It may not be in `measure`, which sees a part of the networks at a time.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Study:
     measure: Callable[[Any, int | None], xr.Dataset]
     estimate: Callable[[xr.Dataset], Sequence[Row]]
     figure: Callable[[xr.Dataset], Any]
+    whole: Callable[[xr.Dataset], xr.Dataset] | None = None
 
     def run(
         self,
@@ -133,6 +137,8 @@ class Study:
             ds = self.measure(seeds, threads)
         else:
             ds = measured(self.name, self.measure, seeds, threads, store, self.quick)
+        if self.whole is not None:
+            ds = ds.merge(self.whole(ds))
         ds = ds.assign(judged(self.name, self.parts, self.estimate(ds)))
         terms = {
             name: getattr(self, name)
