@@ -169,6 +169,28 @@ def test_conclusion__names_the_undecided_parts():
     assert got == "UNDECIDED. It rests on: second."
 
 
+def test_run__in_parts_adds_what_is_no_networks_own_of_all_of_them(tmp_path):
+    sizes = []
+
+    def measure(seeds, threads):
+        ids = np.array(seeds)
+        return xr.Dataset({"x": ("seed", ids**2.0)}, {"seed": ids})
+
+    def whole(ds):
+        sizes.append(ds.sizes["seed"])
+        return xr.Dataset({"mean": ds.x.mean()})
+
+    study = _study.Study(
+        name="parts", claim="", statistic="", population="", theory="", condition="",
+        parts=(_study.Part("mean", 0.0, 10.0),), networks=5, quick=2, measure=measure, whole=whole,
+        estimate=lambda ds: [_study.bootstrap(np.mean, ds.x)], figure=lambda ds: None,
+    )  # fmt: skip
+    in_parts = study.run(range(5), store=tmp_path / "run")
+    assert sizes == [5]
+    assert in_parts["mean"] == 6.0
+    xr.testing.assert_identical(in_parts.drop_attrs(), study.run(range(5)).drop_attrs())
+
+
 def test_run__refuses_a_single_network():
     with pytest.raises(ValueError, match="sigmoid: an interval needs at least 2 seeds, got 1"):
         JUDGED["sigmoid"].STUDY.run(1)
