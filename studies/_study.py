@@ -76,6 +76,9 @@ class Study:
         From that Dataset to (estimate, low, high, theory) of each part; theory is NaN where none.
     figure
         From the whole result to a matplotlib Figure.
+    whole
+        From that Dataset to what is no network's own (it has no dim `seed`) and goes into the file
+        too; None: nothing. It may not be in `measure`, which sees a part of the networks at a time.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Study:
     measure: Callable[[Any, int | None], xr.Dataset]
     estimate: Callable[[xr.Dataset], Sequence[Row]]
     figure: Callable[[xr.Dataset], Any]
+    whole: Callable[[xr.Dataset], xr.Dataset] | None = None
 
     def run(
         self,
@@ -136,6 +140,8 @@ class Study:
         else:
             ds = measured(self.name, self.measure, seeds, threads, store, self.quick)
             made = {name: ds.attrs[name] for name in ("Conventions", "gradsim_provenance")}
+        if self.whole is not None:
+            ds = ds.merge(self.whole(ds))
         ds = ds.assign(judged(self.name, self.parts, self.estimate(ds)))
         terms = {
             name: getattr(self, name)

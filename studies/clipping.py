@@ -1,9 +1,8 @@
 """Clipping in small recurrent networks: what it saves, and the ratio across lags that it leaves.
 
-Tied tanh and relu networks whose gradients explode are trained by gradient descent with the
-gradient clipped by its norm, by value and not. Beside divergence, overshoot and final cost stands
-what clipping is no remedy for: how large the contribution of 40 steps ago to the gradient is
-against that of the last step, before and after clipping.
+Tied tanh and relu networks whose gradients explode are trained by gradient descent. Beside
+divergence, overshoot and final cost stands what clipping is no remedy for: the contribution of 40
+steps ago to the gradient over that of the last step, before and after clipping.
 """
 
 import math
@@ -23,6 +22,7 @@ from gradsim.studies.wall import METHODS, undone
 TIMES, WIDTH, INPUTS, EXAMPLES, LAG = 50, 10, 2, 4, 40
 RATE, STEPS, THRESHOLD = 0.01, 60, 1.0
 ACTIVATIONS = ("tanh", "relu")
+WORDS = {"none": "not clipped", "norm": "clipped by norm", "value": "clipped by value"}
 RARELY, MOST, FEWER = 0.05, 0.5, 0.01  # shares of networks; of steps
 LARGEST = 300.0  # log10 of a cost; beyond it a network is about to diverge
 LOWER, GAIN = 0.1, 0.1  # decades of the cost; of the ratio across lags
@@ -32,13 +32,8 @@ BASE = gs.RNN(TIMES, WIDTH, input_width=INPUTS, sigma_w=2.0, sigma_u=0.5)
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     """Divergence, costs and overshoot (clip, activation, seed), and the ratio before and after."""
     options = [{} if m == "none" else {"clip": THRESHOLD, "clip_by": m} for m in METHODS]
-    runs = [
-        gs.train(
-            BASE, seeds, learning_rate=RATE, steps=STEPS, inputs=EXAMPLES, threads=threads,
-            vary={"activation": ACTIVATIONS}, **one,
-        )
-        for one in options
-    ]  # fmt: skip
+    runs = [gs.train(BASE, seeds, learning_rate=RATE, steps=STEPS, inputs=EXAMPLES, threads=threads,
+                     vary={"activation": ACTIVATIONS}, **one) for one in options]  # fmt: skip
     one = stacked(runs, "clip", METHODS)
     loss = one.log10_loss.transpose(..., "iteration")
     steps = undone(10.0 ** np.minimum(loss.values, LARGEST))
@@ -46,15 +41,12 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     ratio = [[_ratios(a, int(seed)) for seed in loss.seed] for a in ACTIVATIONS]
     lags = xr.DataArray(ratio, dims=("activation", "seed", "clip"))
     return labelled(
-        median_log10_loss=(loss.fillna(np.inf).median("seed"),
-                           "median log10 of the cost; infinite once most have diverged"),
-        log10_final_loss=(one.log10_final_loss,
-                          "log10 of the cost after the last step; NaN: diverged"),
+        log10_loss=(loss, "log10 of the cost before each step; NaN: diverged"),
+        log10_final_loss=(one.log10_final_loss, "the same after the last step"),
         diverged=(one.stop_iteration < STEPS, "whether it has left the range of float64"),
         undone_share=(lost, "share of steps that undo more than half of all progress"),
-        log10_lag_ratio=(
-            lags, f"log10 of the contribution of lag {LAG} over that of lag 0, before training"),
-    )  # fmt: skip
+        log10_lag_ratio=(lags, f"log10 of the contribution of lag {LAG} over lag 0, untrained"),
+    )
 
 
 def _ratios(activation: str, seed: int) -> list[float]:
@@ -103,10 +95,9 @@ def figure(ds: xr.Dataset) -> Any:
     for ax, activation in ((left, "tanh"), (middle, "relu")):
         for method in METHODS:
             one = ds.sel(clip=method, activation=activation)
-            label = "not clipped" if method == "none" else f"clipped by {method}"
             lost = 100 * one.diverged.mean().item()
-            label += f", {lost:.0f} % diverge" if lost else ""
-            curve = one.median_log10_loss
+            label = WORDS[method] + (f", {lost:.0f} % diverge" if lost else "")
+            curve = one.log10_loss.fillna(np.inf).median("seed")  # infinite once most diverged
             ax.plot(ds.iteration, 10.0**curve if ax is left else curve, color=colors[method],
                     label=label)  # fmt: skip
         ax.set_title(activation, loc="left")
@@ -118,10 +109,9 @@ def figure(ds: xr.Dataset) -> Any:
     ratio = ds.log10_lag_ratio.stack(network=("activation", "seed"))
     for method, marker in (("value", "."), ("norm", "x")):
         right.plot(ratio.sel(clip="none"), ratio.sel(clip=method), marker, linestyle="",
-                   color=colors[method], markersize=4, label=f"clipped by {method}")  # fmt: skip
+                   color=colors[method], markersize=4, label=WORDS[method])  # fmt: skip
     right.axline((0, 0), slope=1, color="black", linewidth=1, label="as it was")
-    right.set(xlabel=f"contribution of lag {LAG} over that of lag 0")
-    right.set(ylabel="the same after clipping")
+    right.set(xlabel=f"contribution of lag {LAG} over lag 0", ylabel="the same after clipping")
     right.legend(frameon=False, loc="upper left")
     for axis in (right.xaxis, right.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))

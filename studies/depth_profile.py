@@ -149,11 +149,9 @@ def figure(ds: xr.Dataset) -> Any:
         decades(ax.yaxis)
         ax.set_ylabel("norm of dC/dz for one digit (log scale)")
         ax.label_outer()
-    fig.suptitle(
-        f"Digits through {ds.sizes['seed']} random networks: median and 5 to 95 % band at depth "
-        f"{deepest}; thin: medians at depth {', '.join(map(str, others))}",
-        fontsize="medium",
-    )
+    text = f"Digits through {ds.sizes['seed']} random networks: median and 5 to 95 % band at depth "
+    text += f"{deepest}; thin: medians at depth {', '.join(map(str, others))}"
+    fig.suptitle(text, fontsize="medium")
     return fig
 
 

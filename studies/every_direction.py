@@ -30,7 +30,8 @@ POINTS = {  # sigma_b, and sigma_w where chi_1 = 1 (gradsim.theory.edge_of_chaos
 INITS = ("gaussian", "orthogonal")
 FEWEST = 0.5  # half of the directions must carry the gradient
 KEPT = math.log10(2)  # decades over all layers
-TRAINED = {"depth": 20, "width": 64, "examples": 50, "steps": 100}
+TRAINED: Any = {"depth": 20, "width": 64, "output": "softmax", "loss": "cross_entropy"}
+LESSON = {"examples": 50, "steps": 100}
 EFFECTIVE = (0.05, 0.1)  # share of the loss that a step takes away, to first order
 JUDGED = 0.05
 ONE_IN = 4  # so many networks have one that is trained
@@ -63,15 +64,18 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     direction = np.random.default_rng(0).normal(size=WIDTH)
     direction *= math.sqrt(WIDTH) / np.linalg.norm(direction)
     for activation in POINTS:
-        x = direction * math.sqrt(settled(activation))
+        level = settled(activation)
         ds = gs.simulate(
-            model(activation, INITS[0]), seeds, vary={"init": INITS}, inputs=x[None],
-            measure=(gs.measurements.jacobian(layers=[0]),), threads=threads,
+            model(activation, INITS[0]), seeds, vary={"init": INITS}, threads=threads,
+            inputs=direction[None] * math.sqrt(level),
+            measure=(gs.measurements.jacobian(layers=[0]),),
         )  # fmt: skip
         spectra.append(ds.log10_input_singular_value)
         few = ds.seed.values[:: ONE_IN if ds.sizes["seed"] > ONE_IN else 1]
-        trained = [_train(activation, init, few, threads) for init in INITS]
-        losses.append(stacked(trained, "init", INITS))
+        runs = [train_on_digits(model(activation, init, **TRAINED), few, shares=EFFECTIVE,
+                                mean_square=level, threads=threads, **LESSON)[0].log10_loss
+                for init in INITS]  # fmt: skip
+        losses.append(stacked(runs, "init", INITS).rename(share="effective", seed="trained"))
     spectrum, loss = (stacked(runs, "activation", POINTS) for runs in (spectra, losses))
     ds = labelled(
         log10_singular_value=(spectrum, "log10 singular values of d a^L / dx"),
@@ -79,17 +83,6 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     )
     numbers = [function(ds.log10_singular_value.values) for function in (condition, spread, share)]
     return ds.merge(tabled(numbers, MEANINGS, ("activation", "init", "seed")))
-
-
-def _train(activation: str, init: str, seeds: Any, threads: int | None) -> Any:
-    """Log10 loss (effective, trained, iteration)."""
-    net = model(activation, init, depth=TRAINED["depth"], width=TRAINED["width"], output="softmax",
-                loss="cross_entropy")  # fmt: skip
-    ds, _ = train_on_digits(
-        net, seeds, shares=EFFECTIVE, steps=TRAINED["steps"], examples=TRAINED["examples"],
-        mean_square=settled(activation), threads=threads,
-    )  # fmt: skip
-    return ds.log10_loss.rename(share="effective", seed="trained")
 
 
 def condition(logs: np.ndarray) -> np.ndarray:

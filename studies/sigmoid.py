@@ -1,12 +1,9 @@
 """Is it the sigmoid: whether the activation or the gain makes gradients vanish.
 
-Deep networks and recurrent ones, with one matrix for all layers (tied) or one for each: an unrolled
-RNN without inputs on the way is a feed-forward network, with inputs it is what is called an RNN. So
-four architectures at three gains, over 30 steps from step 40 back to step 10, with the factor of
-the weights, norm(W^T delta) / norm(delta), and of the slopes shown apart.
-
-The price of the critical gain of the sigmoid (10.15) is drawn too: the share of saturated units,
-the spread between networks, and into how few directions the gradient is squeezed.
+An unrolled RNN without inputs on the way is a feed-forward network, with inputs what is called an
+RNN, each with one matrix for all layers (tied) or one for each: four architectures at three gains,
+from step 40 back to step 10, with the factor of the weights, norm(W^T delta) / norm(delta), and of
+the slopes apart. The price of the critical gain of the sigmoid (10.15) is drawn too.
 """
 
 from typing import Any
@@ -15,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies._picture import canvas, legend
+from gradsim.studies._sigmoid_figure import draw
 from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms, stacked
 
 STEPS, LAST, FIRST = 40, 40, 10
@@ -35,12 +32,6 @@ ARCHITECTURES = {  # name: (tied, sigma_u)
     "RNN": (True, 1.0),
 }
 SHARE = 50  # one network of so many has its directions counted
-AXES = (
-    "growth per step backwards\n(decades; below 0: vanishing)",
-    "units with a slope below\n1/1000 of the largest (%)",
-    "sd between networks\nover 30 steps (decades)",
-    "directions that carry\nthe gradient (of 100)",
-)
 MARGIN = 0.02  # decades a step: a factor 4 over the 30 steps
 VANISHES, KEPT = (-np.inf, -MARGIN), (-MARGIN, np.inf)
 CASES = (  # architecture, activation, gain, what the claim says of it, what the condition does
@@ -57,10 +48,11 @@ CASES = (  # architecture, activation, gain, what the claim says of it, what the
 )
 
 
-def sigma_w(activation: str, gain: str, sigma_u: float) -> float:
-    """Gain as a number."""
-    numbers = (0.9, CONVENTIONAL[activation], CRITICAL[sigma_u][activation])
-    return numbers[GAINS.index(gain)]
+def gains(architecture: str) -> xr.DataArray:
+    """Every gain as a number, (activation, gain)."""
+    critical = CRITICAL[ARCHITECTURES[architecture][1]]
+    rows = [(0.9, CONVENTIONAL[a], critical[a]) for a in ACTIVATIONS]
+    return xr.DataArray(rows, {"activation": list(ACTIVATIONS), "gain": list(GAINS)})
 
 
 def model(architecture: str, **fields: Any) -> gs.RNN:
@@ -71,12 +63,10 @@ def model(architecture: str, **fields: Any) -> gs.RNN:
 
 def run(architecture: str, seeds: Any, measure: Any, threads: int | None) -> xr.Dataset:
     """Networks of an architecture, (activation, gain, seed, ...)."""
-    base, names = model(architecture), {"activation": list(ACTIVATIONS), "gain": list(GAINS)}
-    gains = [[sigma_w(a, gain, base.sigma_u) for gain in GAINS] for a in ACTIVATIONS]
-    vary = {"activation": ACTIVATIONS, "sigma_w": np.unique(gains)}
-    ds = gs.simulate(base, seeds, vary=vary, measure=measure, threads=threads)
-    chosen = xr.DataArray(gains, names)
-    return ds.sel(activation=chosen.activation, sigma_w=chosen).drop_vars("sigma_w")
+    sigma_w = gains(architecture)
+    vary = {"activation": ACTIVATIONS, "sigma_w": np.unique(sigma_w)}
+    ds = gs.simulate(model(architecture), seeds, vary=vary, measure=measure, threads=threads)
+    return ds.sel(activation=sigma_w.activation, sigma_w=sigma_w).drop_vars("sigma_w")
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
@@ -116,8 +106,8 @@ def directions(ds: xr.Dataset) -> xr.DataArray:
 
 def expected(architecture: str, activation: str, gain: str) -> float:
     """Mean-field growth of the rms over the same steps, decades per step."""
-    number = sigma_w(activation, gain, ARCHITECTURES[architecture][1])
-    net = model(architecture, activation=activation, sigma_w=number)
+    sigma_w = gains(architecture).sel(activation=activation, gain=gain).item()
+    net = model(architecture, activation=activation, sigma_w=sigma_w)
     rms = gs.theory.profile(net).log10_delta_rms
     return (rms.sel(step=FIRST) - rms.sel(step=LAST)).item() / SPAN
 
@@ -136,31 +126,8 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the two factors of each condition, medians over networks, and the price."""
-    fig, axes = canvas(12, 10, 4, len(ARCHITECTURES), sharex=True, sharey="row")
-    x, colors = np.arange(len(ACTIVATIONS)), ("#56B4E9", "#0072B2", "#D55E00")
-    hatched: dict[str, Any] = {"hatch": "////", "edgecolor": "white", "linewidth": 0.5}
-    for (top, *price), name in zip(axes.T, ARCHITECTURES):
-        for i, (gain, color) in enumerate(zip(GAINS, colors)):
-            one, place = ds.sel(architecture=name, gain=gain), x + 0.26 * (i - 1)
-            middle, first = one.median("seed"), not i
-            top.bar(place, middle.weight_factor, 0.24, color=color)
-            top.bar(place, middle.slope_factor, 0.24, color=color, **hatched)
-            top.plot(place, middle.growth, "kD", markersize=4, label="both (median)" * first)
-            theory = [expected(name, activation, gain) for activation in ACTIVATIONS]
-            top.hlines(theory, place - 0.13, place + 0.13, color="black", linewidth=1.2,
-                       label="both, mean-field theory (rms)" * first)  # fmt: skip
-            mean, spread = one.mean("seed"), SPAN * one.growth.std("seed")
-            for ax, bars in zip(price, (100 * mean.saturated, spread, mean.directions)):
-                ax.bar(place, bars, 0.24, color=color, label=gain)
-        top.axhline(0, color="grey", linewidth=0.8)
-        top.set_title(name, loc="left")
-        price[-1].set_xticks(x, [a.replace("identity", "linear") for a in ACTIVATIONS])
-    for ax, words in zip(axes[:, 0], AXES):
-        ax.set_ylabel(words)
-    axes[0, 0].bar(0, 0, color="grey", label="factor of the weights")
-    axes[0, 0].bar(0, 0, color="grey", label="factor of the slopes", **hatched)
-    legend(fig, [axes[1, 0], axes[0, 0]], 7, "small")
-    return fig
+    theory = [[[expected(n, a, g) for a in ACTIVATIONS] for g in GAINS] for n in ARCHITECTURES]
+    return draw(ds, np.array(theory), SPAN)
 
 
 STUDY = Study(

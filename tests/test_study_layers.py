@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gradsim as gs
-from gradsim.studies import gradient_variety, var_model
+from gradsim.studies import _components, gradient_variety, var_model
 from gradsim.studies._layers import Layers, attainable, difference, least_squares
 
 jax.config.update("jax_enable_x64", True)
@@ -176,10 +176,10 @@ def test_gradient_variety__splits_the_variance_completely():
     """Of one example, log10 |delta_j a_k| is a sum of a row and a column, and nothing is left."""
     model = gradient_variety.model("tanh")
     layers = Layers(gs.network(model, 2, inputs=gradient_variety.EXAMPLES))
-    whole = gradient_variety.split(layers, "all")
+    whole = _components.split(layers, gradient_variety.HIDDEN, gradient_variety.EXAMPLES)
     for row, layer in zip(whole, gradient_variety.HIDDEN):
         logs = np.log10(np.abs(layers.gradient(layer)[0]))
         np.testing.assert_allclose([row[0], row[1:5].sum()], [logs.mean(), logs.var()], rtol=1e-9)
-    one = gradient_variety.split(layers, "1")
+    one = _components.split(layers, gradient_variety.HIDDEN, 1)
     np.testing.assert_allclose(one[:, 4], 0.0, atol=1e-12)
     assert (one[:, 1] > 0.1).all()
