@@ -4,8 +4,8 @@ What a study's own file needs is imported from here: the parts of a claim and th
 `_claim`, the words from `_report`, the command line from `_command`, drawing from `_picture`.
 """
 
-import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 import gradsim as gs
+from gradsim import _config
 from gradsim._validate import parse_seeds
 from gradsim.studies._claim import (
     LEVEL,
@@ -26,7 +27,7 @@ from gradsim.studies._claim import (
     verdict,
 )
 from gradsim.studies._command import filed, folder_of, follow, parser
-from gradsim.studies._parts import measured
+from gradsim.studies._parts import made_by, measured, origin
 from gradsim.studies._picture import band, canvas, decades, legend
 from gradsim.studies._report import conclusion, judgements, report, verdict_page, verdict_table
 
@@ -47,7 +48,7 @@ __all__ = [
     "report",
     "stacked",
     "status",
-    "table",
+    "tabled",
     "verdict",
     "verdict_page",
     "verdict_table",
@@ -132,11 +133,13 @@ class Study:
         count = len(parse_seeds(seeds))
         if count < 2:
             raise ValueError(f"{self.name}: an interval needs at least 2 seeds, got {count}")
-        folder = folder_of(out)
+        folder, begin = folder_of(out), time.perf_counter()
         if store is None:
             ds = self.measure(seeds, threads)
+            made = made_by(threads, time.perf_counter() - begin)
         else:
             ds = measured(self.name, self.measure, seeds, threads, store, self.quick)
+            made = {name: ds.attrs[name] for name in ("Conventions", "gradsim_provenance")}
         if self.whole is not None:
             ds = ds.merge(self.whole(ds))
         ds = ds.assign(judged(self.name, self.parts, self.estimate(ds)))
@@ -144,14 +147,16 @@ class Study:
             name: getattr(self, name)
             for name in ("claim", "statistic", "population", "theory", "condition")
         }
-        config = {"study": self.name, "seeds": ds.seed.values.tolist(), "level": LEVEL}
-        ds.attrs = terms | {
+        config = origin(self.name, self.measure) | {
+            "seeds": _config.compact(ds.seed.values.tolist())
+        }
+        ds.attrs = terms | made | {
             "title": self.claim,
             "source": f"gradsim {gs.__version__}",
             "study": self.name,
-            "gradsim_config": json.dumps(config, separators=(",", ":")),
+            "gradsim_config": _config.text(config | {"level": LEVEL}),
             "verdict": verdict(ds),
-        }
+        }  # fmt: skip
         return filed(ds, folder, self.name, self.figure)
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
@@ -179,13 +184,12 @@ def labelled(**variables: tuple[xr.DataArray, str]) -> xr.Dataset:
     return xr.Dataset(plain)
 
 
-def table(
-    numbers: Any, dims: Sequence[str], texts: Mapping[str, str], coords: Mapping[str, Any]
+def tabled(
+    columns: Iterable[Any], texts: Mapping[str, str], dims: Any, **coords: Any
 ) -> xr.Dataset:
-    """Dataset of numbers (..., variable): `texts` maps each variable to its long name."""
-    columns = np.moveaxis(np.asarray(numbers), -1, 0)
+    """Dataset of arrays over the same dims, in the order of `texts`: name and long name of each."""
     data = {
-        name: (dims, values, {"long_name": text, "units": "1"})
-        for (name, text), values in zip(texts.items(), columns, strict=True)
+        name: (dims, np.asarray(column), {"long_name": text, "units": "1"})
+        for (name, text), column in zip(texts.items(), columns, strict=True)
     }
     return xr.Dataset(data, {name: list(values) for name, values in coords.items()})

@@ -29,6 +29,7 @@ from gradsim.studies import nielsen
 from gradsim.studies._command import filed, folder_of, follow, parser
 from gradsim.studies._depth_profile_words import sentence, table
 from gradsim.studies._digits import digits
+from gradsim.studies._parts import origin
 from gradsim.studies._picture import canvas, decades
 
 DEPTHS = (3, 5, 10, 50)
@@ -88,9 +89,10 @@ def depth_profile(
     ds.attrs["history"] += "\ngradsim.studies.depth_profile: one init for each gain"
     # the configuration of `simulate` alone would describe more conditions than there are
     call = json.loads(ds.attrs["gradsim_config"])
-    asked = {name: call[name] for name in ("seeds", "examples")}
-    config = {"study": "depth_profile", "arguments": asked, "simulate": call}
-    ds.attrs["gradsim_config"] = text(config)
+    config = origin("depth_profile", depth_profile) | {"seeds": call.pop("seeds")}
+    ds.attrs["gradsim_config"] = text(
+        config | {"arguments": {"examples": examples}, "simulate": call}
+    )
     return filed(ds, folder, "depth_profile", figure)
 
 

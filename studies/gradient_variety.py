@@ -26,7 +26,7 @@ from gradsim.studies._components import (
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, over_seeds
 from gradsim.studies._picture import canvas, legend
-from gradsim.studies._study import Part, Row, Study, bootstrap, stacked, table
+from gradsim.studies._study import Part, Row, Study, bootstrap, stacked, tabled
 
 WIDTH, DEPTH, EXAMPLES, STEPS = 30, 8, 320, 40
 HIDDEN = range(2, DEPTH)  # square layers
@@ -80,7 +80,8 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
         return [[split(net, HIDDEN, size) for size in BATCHES.values()] for net in layers]
 
     coords = {"seed": trained[0].seed.values, "run": RUNS, "batch": BATCHES, "layer": HIDDEN}
-    ds = table(over_seeds(one, seeds, threads), tuple(coords), TEXTS, coords)
+    columns = np.moveaxis(np.array(over_seeds(one, seeds, threads)), -1, 0)
+    ds = tabled(columns, TEXTS, tuple(coords), **coords)
     loss = stacked([run.log10_final_loss for run in trained], "trained", TRAINED)
     return ds.assign(log10_final_loss=loss)
 
@@ -88,9 +89,9 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
 def whole(ds: xr.Dataset) -> xr.Dataset:
     """Sd of every component over all networks: (run, batch, component)."""
     parts = [[variances(numbers_of(ds, run, batch)) for batch in BATCHES] for run in RUNS]
-    sd, coords = np.sqrt(np.maximum(parts, 0.0)), {"run": RUNS, "batch": BATCHES}
-    coords["component"], text = COMPONENTS, "sd of each component of log10 |dC/dw|, decades"
-    return table(sd[..., None], tuple(coords), {"component_sd": text}, coords)
+    coords = {"run": RUNS, "batch": BATCHES, "component": COMPONENTS}
+    text = {"component_sd": "sd of each component of log10 |dC/dw|, decades"}
+    return tabled([np.sqrt(np.maximum(parts, 0.0))], text, tuple(coords), **coords)
 
 
 def numbers_of(ds: xr.Dataset, run: str, batch: str) -> np.ndarray:

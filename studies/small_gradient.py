@@ -17,7 +17,7 @@ import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, attainable, least_squares, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked, table
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked, tabled
 
 WIDTH, DEPTH, CLASSES, EXAMPLES = 12, 6, 3, 60
 NETS = {"sigmoid": 1.0, "tanh": 1.0, "relu": 2**0.5}  # sigma_w
@@ -62,7 +62,8 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     ds.attainable.attrs = {"long_name": share, "units": "1"}
     texts = {"control_log10_gradient": "log10 norm of the layer's gradient",
              "control_attainable": share}  # fmt: skip
-    return ds.merge(table(controls, ("seed", "control"), texts, {"control": CONTROLS}))
+    columns = np.moveaxis(np.array(controls), -1, 0)
+    return ds.merge(tabled(columns, texts, ("seed", "control"), control=CONTROLS))
 
 
 def rank_correlation(ds: xr.Dataset, name: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, attainable, least_squares, over_seeds
 from gradsim.studies._picture import band, canvas, legend
 from gradsim.studies._shares import share
-from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, stacked, table
+from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, stacked, tabled
 
 WIDTH, DEPTH, CLASSES, EXAMPLES, STEPS, RATE = 8, 6, 3, 60, 200, 0.2
 NETS = {"sigmoid": 1.0, "tanh": 1.0}  # sigma_w
@@ -73,9 +73,9 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
             final = start.with_parameters(ds.final_parameter.sel(seed=seed).values)
             return at_end(Layers(start), Layers(final))
 
-        numbers = over_seeds(one, seeds, threads)
+        columns = zip(*over_seeds(one, seeds, threads))
         cost = labelled(cost=(10**ds.log10_loss / constant, "cost over that of the best constant"))
-        runs.append(cost.merge(table(numbers, ("seed",), QUANTITIES, {"seed": ds.seed.values})))
+        runs.append(cost.merge(tabled(columns, QUANTITIES, "seed", seed=ds.seed.values)))
     return stacked(runs, "activation", NETS)
 
 

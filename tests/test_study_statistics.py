@@ -80,5 +80,11 @@ def test_crossover__of_shared_scalars_is_where_their_window_is_too_narrow():
 
 def test_shares__of_networks_at_the_two_gains():
     logs = np.array([-10.0, -11.0, -9.0, -10.0])
-    assert shared_weights.kept_share(logs) == 0
-    assert shared_weights.typical_share(logs) == 1
+    assert not shared_weights.kept(logs).any()
+    assert shared_weights.kept(logs - logs.mean()).all()
+
+
+def test_best__networks_are_those_of_the_window_that_most_are_in():
+    logs = np.array([-9.0, 3.5, -2.0, 4.0, 0.0, -2.1])
+    expected = [False, True, True, True, True, False]
+    np.testing.assert_array_equal(shared_weights.best(logs), expected)

@@ -21,13 +21,7 @@ from gradsim.theory.jacobian import (
 from gradsim.theory.jacobian_density import jacobian_density
 from gradsim.theory.length_map import chi_1, edge_of_chaos, fixed_point, q_map
 from gradsim.theory.linear import linear_rnn
-from gradsim.theory.lyapunov import (
-    complex_radius_mean,
-    complex_radius_probability,
-    critical_linear_gain,
-    lyapunov,
-    mean_real_eigenvalues,
-)
+from gradsim.theory.lyapunov import critical_linear_gain, lyapunov, mean_real_eigenvalues
 from gradsim.theory.mean_field import mean_field, profile
 from gradsim.theory.minimal import minimal_rnn
 from gradsim.theory.misfit import misfit
@@ -37,6 +31,12 @@ from gradsim.theory.random_walk import random_walk_gain, walk_coefficients
 from gradsim.theory.recurrent import gradient_conditions, latch, recurrent
 from gradsim.theory.residual import residual_growth
 from gradsim.theory.scalar import scalar_product
+from gradsim.theory.spectral_radius import (
+    complex_radius_mean,
+    complex_radius_probability,
+    real_radius_probability,
+    spectral_radius,
+)
 from gradsim.theory.symmetric import symmetric_growth, tied_growth
 from gradsim.theory.units import largest_factor, saddle_nodes, shared_weight
 
@@ -78,12 +78,14 @@ __all__ = [
     "profile",
     "q_map",
     "random_walk_gain",
+    "real_radius_probability",
     "recurrent",
     "residual_growth",
     "saddle_nodes",
     "scalar_product",
     "shared_weight",
     "skip",
+    "spectral_radius",
     "symmetric_growth",
     "tied_growth",
     "universal_edges",

@@ -6,6 +6,7 @@ import xarray as xr
 
 from gradsim._registry import brief
 from gradsim._validate import real, whole
+from gradsim.theory._labelled import labelled
 
 
 def antisymmetric(
@@ -74,9 +75,5 @@ def antisymmetric(
         "neutral_damping": (neutral, "damping that stills the fastest component",
                             "(1 - sqrt(1 - 8 eps^2 sigma_w^2)) / eps"),
     }  # fmt: skip
-    data = {
-        name: ((), value, {"long_name": text, "units": "1", "formula": formula})
-        for name, (value, text, formula) in values.items()
-    }
     validity = "rms exact; the others asymptotic (infinite width)"
-    return xr.Dataset(data, attrs={"title": "Antisymmetric RNN", "validity": validity})
+    return labelled("Antisymmetric RNN", validity, values)

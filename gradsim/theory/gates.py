@@ -8,6 +8,7 @@ import xarray as xr
 from gradsim._registry import brief
 from gradsim._validate import real, whole
 from gradsim.theory._gaussian import gaussian_mean
+from gradsim.theory._labelled import labelled
 
 
 def gate(bias: float, spread: float = 0.0) -> xr.Dataset:
@@ -66,7 +67,7 @@ def gate(bias: float, spread: float = 0.0) -> xr.Dataset:
             "-1 / E ln f",
         ),
     }
-    return _scalars("Gate", values)
+    return labelled("Gate", "exact", values)
 
 
 def chrono_retention(longest: float, steps: int) -> float:
@@ -152,7 +153,8 @@ def leaky(leak: float, gain: float = 0.0) -> xr.Dataset:
         "radius": (radius, "largest modulus of the eigenvalues", "1 - leak + leak gain"),
         "time_constant": (_time_constant(radius), "time constant in steps", "-1 / ln radius"),
     }
-    return _scalars("Leaky unit", values)
+    validity = "exact" if gain == 0 else "asymptotic (infinite width)"
+    return labelled("Leaky unit", validity, values)
 
 
 def skip(weight: float, strength: float, delay: int, steps: int) -> xr.Dataset:
@@ -204,23 +206,14 @@ def skip(weight: float, strength: float, delay: int, steps: int) -> xr.Dataset:
     polynomial[-1] -= strength
     radius = float(np.abs(np.roots(polynomial)).max())
     values = {
+        "response": (response, "impulse response", "dh_t / dh_0", "step"),
         "radius": (radius, "largest modulus of the roots", "z^d = weight z^(d-1) + strength"),
         "time_constant": (_time_constant(radius), "time constant in steps", "-1 / ln radius"),
     }
-    text = {"long_name": "impulse response", "units": "1", "formula": "dh_t / dh_0"}
-    ds = _scalars("Skip", values).assign(response=("step", response, text))
-    return ds.assign_coords(step=np.arange(steps + 1))
+    return labelled("Skip", "exact", values, {"step": np.arange(steps + 1)})
 
 
 def _time_constant(radius: float) -> float:
     if radius >= 1:
         return math.inf
     return -1 / math.log(radius) if radius > 0 else 0.0
-
-
-def _scalars(title: str, values: dict[str, tuple[float, str, str]]) -> xr.Dataset:
-    data = {
-        name: ((), value, {"long_name": long_name, "units": "1", "formula": formula})
-        for name, (value, long_name, formula) in values.items()
-    }
-    return xr.Dataset(data, attrs={"title": title})

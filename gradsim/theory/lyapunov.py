@@ -1,12 +1,12 @@
-"""Lyapunov exponents of products of Gaussian matrices, and spectra of one such matrix."""
+"""Lyapunov exponents of products of Gaussian matrices, and how many eigenvalues are real."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import xarray as xr
 
 from gradsim._registry import brief
+from gradsim.theory._labelled import labelled
 
 
 def lyapunov(width: int, sigma_w: float = 1.0, tied: bool = False) -> xr.Dataset:
@@ -58,19 +58,15 @@ def lyapunov(width: int, sigma_w: float = 1.0, tied: bool = False) -> xr.Dataset
     if tied:
         exponents = math.log(sigma_w) + np.log((width - index + 0.5) / width) / 2
         variance = np.full(width, np.nan)
-    texts = {
-        "lyapunov_exponent": ("Lyapunov exponent, natural log per step", "lambda_k"),
-        "variance": ("variance of an exponent's increment per step", "psi'((N - k + 1) / 2) / 4"),
-        "mean_exponent": ("mean of the exponents", "E ln abs(det W) / N"),
-    }
-    values = {"lyapunov_exponent": exponents, "variance": variance, "mean_exponent": own.mean()}
-    data = {
-        name: (("index",) if np.ndim(value) else (), value,
-               {"long_name": texts[name][0], "units": "1", "formula": texts[name][1]})
-        for name, value in values.items()
+    values = {
+        "lyapunov_exponent": (exponents, "Lyapunov exponent, natural log per step", "lambda_k",
+                              "index"),
+        "variance": (variance, "variance of an exponent's increment per step",
+                     "psi'((N - k + 1) / 2) / 4", "index"),
+        "mean_exponent": (own.mean(), "mean of the exponents", "E ln abs(det W) / N"),
     }  # fmt: skip
     validity = "asymptotic (infinite width); the mean is exact" if tied else "exact"
-    return xr.Dataset(data, {"index": index}, {"title": "Lyapunov", "validity": validity})
+    return labelled("Lyapunov", validity, values, {"index": index})
 
 
 def critical_linear_gain(width: int) -> float:
@@ -135,85 +131,6 @@ def mean_real_eigenvalues(width: int) -> float:
 
     _check(width, 1.0)
     return 0.5 + math.sqrt(2) * float(hyp2f1(1, -0.5, width, 0.5) / beta(width, 0.5))
-
-
-def complex_radius_probability(width: int, radius: float) -> float:
-    """P(largest modulus of the eigenvalues <= radius) for complex entries of variance 1/N. Exact.
-
-    Real matrices follow no such closed law; theirs is somewhat closer to 1 (at N = 20 their mean is
-    1.068, here 1.088), and both tend to 1.
-
-    Parameters
-    ----------
-    width
-        Rows N, an integer >= 1.
-    radius
-        A number >= 0.
-
-    Returns
-    -------
-    float
-        prod_{k=1..N} P(k, N radius^2), P the regularised incomplete gamma function.
-
-    Raises
-    ------
-    ValueError
-        If `width` or `radius` is out of range.
-
-    References
-    ----------
-    E. Kostlan, "On the spectra of Gaussian matrices", Linear Algebra Appl. 162, 385 (1992).
-
-    Examples
-    --------
-    >>> round(complex_radius_probability(1, 1.0), 8)
-    0.63212056
-    """
-    from scipy.special import gammainc  # slow to import
-
-    _check(width, 1.0)
-    if not 0 <= radius < math.inf:
-        raise ValueError(f"radius must be a finite number >= 0, got {brief(radius)}")
-    return float(np.prod(gammainc(np.arange(1, width + 1), width * radius * radius)))
-
-
-def complex_radius_mean(width: int) -> float:
-    """Mean of the largest modulus of the eigenvalues, for complex entries of variance 1/N. Exact.
-
-    Parameters
-    ----------
-    width
-        Rows N, an integer >= 1.
-
-    Returns
-    -------
-    float
-        Integral of 1 - P(radius <= x) over x, see :func:`complex_radius_probability`.
-
-    Raises
-    ------
-    ValueError
-        If `width` is out of range.
-
-    References
-    ----------
-    E. Kostlan, "On the spectra of Gaussian matrices", Linear Algebra Appl. 162, 385 (1992).
-
-    Examples
-    --------
-    >>> round(complex_radius_mean(20), 6)
-    1.087744
-    """
-    from scipy.integrate import quad  # slow to import
-
-    _check(width, 1.0)
-    edge = 1 + 8 / math.sqrt(width)  # P beyond is below 1e-20
-    parts = np.linspace(0.0, edge, 41)
-
-    def beyond(x: float) -> float:
-        return 1.0 - float(complex_radius_probability(width, x))
-
-    return sum(quad(beyond, a, b, epsabs=1e-13)[0] for a, b in pairwise(parts))
 
 
 def _check(width: int, sigma_w: float) -> None:

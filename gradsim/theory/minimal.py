@@ -8,6 +8,7 @@ import xarray as xr
 from gradsim._registry import brief
 from gradsim._validate import real
 from gradsim.theory._gaussian import gaussian_mean
+from gradsim.theory._labelled import labelled
 
 
 def minimal_rnn(
@@ -78,12 +79,7 @@ def minimal_rnn(
                               "ln(chi_1) / 2"),
         "gate_square": (squares["gate"], "mean square of the gate", "E u^2"),
     }  # fmt: skip
-    data = {
-        name: ((), value, {"long_name": text, "units": "1", "formula": formula})
-        for name, (value, text, formula) in values.items()
-    }
-    title = "Mean field of the minimalRNN"
-    return xr.Dataset(data, attrs={"title": title, "validity": "asymptotic (infinite width)"})
+    return labelled("Mean field of the minimalRNN", "asymptotic (infinite width)", values)
 
 
 def _squares(q: float, mu: float) -> dict[str, float]:

@@ -8,6 +8,7 @@ import xarray as xr
 from gradsim import _random_walk
 from gradsim.activations import activations
 from gradsim.theory._fluctuations import Local, local
+from gradsim.theory._labelled import labelled
 from gradsim.theory._layer_law import Slopes
 from gradsim.theory._moments import limit_slopes
 from gradsim.theory.length_map import fixed_point
@@ -59,17 +60,14 @@ def walk_coefficients(
     5.0
     """
     drift, variance, derived = _coefficients(activation, float(sigma_w), float(sigma_b), slope)
-    text = {
-        "drift": ("drift of ln norm(delta)^2 per layer, times the width", "n (E X - ln chi_1)"),
-        "variance": ("variance of ln norm(delta)^2 per layer, times the width", "n Var X"),
-    }
-    data = {
-        name: ((), value, {"long_name": text[name][0], "units": "1", "formula": text[name][1]})
-        for name, value in (("drift", drift), ("variance", variance))
-    }
-    status = "derived" if derived else "exact at order 1/n"
-    attrs = {"title": "Random walk", "validity": "asymptotic (order 1/n)", "status": status}
-    return xr.Dataset(data, attrs=attrs)
+    values = {
+        "drift": (drift, "drift of ln norm(delta)^2 per layer, times the width",
+                  "n (E X - ln chi_1)"),
+        "variance": (variance, "variance of ln norm(delta)^2 per layer, times the width",
+                     "n Var X"),
+    }  # fmt: skip
+    ds = labelled("Random walk", "asymptotic (order 1/n)", values)
+    return ds.assign_attrs(status="derived" if derived else "exact at order 1/n")
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ from gradsim._registry import brief
 from gradsim.activations import activations
 from gradsim.models import RNN
 from gradsim.theory._gaussian import gaussian_mean
+from gradsim.theory._labelled import labelled
 from gradsim.theory.length_map import edge_of_chaos
 from gradsim.theory.linear import square_matrix
 from gradsim.theory.mean_field import mean_field
@@ -54,30 +55,23 @@ def recurrent(model: RNN) -> xr.Dataset:
     if not isinstance(model, RNN):
         raise TypeError(f"model must be a gradsim RNN, got {brief(model)}")
     limit = mean_field(model)
-    values = {"q_star": limit.q_star.item(), "chi_1": limit.chi_1.item()}
-    chi, q, entry = values["chi_1"], values["q_star"], activations[model.activation]
-    values["lyapunov_exponent"] = 0.5 * math.log(chi) if chi > 0 else -math.inf
-    values["mean_exponent"] = _log(gain(model)) - 0.5 + _mean_log_slope(entry, q, model.slope)
+    chi, q, entry = limit.chi_1.item(), limit.q_star.item(), activations[model.activation]
+    mean = _log(gain(model)) - 0.5 + _mean_log_slope(entry, q, model.slope)
     try:
         spread = bias_spread(model, model.width)
-        values["critical_gain"] = edge_of_chaos(model.activation, spread, slope=model.slope)
+        critical = edge_of_chaos(model.activation, spread, slope=model.slope)
     except ValueError:  # no such point; the caller sees nan, edge_of_chaos says why
-        values["critical_gain"] = math.nan
-    texts = {
-        "q_star": ("fixed point of the pre-activation mean square", "q* = V(q*)"),
-        "chi_1": ("growth of the gradient mean square per step", "sigma_w^2 E phi'^2"),
-        "lyapunov_exponent": ("largest Lyapunov exponent, natural log per step", "ln(chi_1) / 2"),
-        "mean_exponent": (
-            "mean of all Lyapunov exponents, natural log per step",
-            "ln sigma_w - 1/2 + E ln abs(phi')",
-        ),
-        "critical_gain": ("sigma_w at which chi_1 = 1", "edge of chaos"),
-    }
-    data = {
-        name: ((), value, {"long_name": texts[name][0], "units": "1", "formula": texts[name][1]})
-        for name, value in values.items()
-    }
-    return xr.Dataset(data, attrs={"title": "Recurrent", "validity": "asymptotic (infinite width)"})
+        critical = math.nan
+    values = {
+        "q_star": (q, "fixed point of the pre-activation mean square", "q* = V(q*)"),
+        "chi_1": (chi, "growth of the gradient mean square per step", "sigma_w^2 E phi'^2"),
+        "lyapunov_exponent": (0.5 * _log(chi), "largest Lyapunov exponent, natural log per step",
+                              "ln(chi_1) / 2"),
+        "mean_exponent": (mean, "mean of all Lyapunov exponents, natural log per step",
+                          "ln sigma_w - 1/2 + E ln abs(phi')"),
+        "critical_gain": (critical, "sigma_w at which chi_1 = 1", "edge of chaos"),
+    }  # fmt: skip
+    return labelled("Recurrent", "asymptotic (infinite width)", values)
 
 
 def _mean_log_slope(entry: Any, q: float, slope: float) -> float:
@@ -203,9 +197,9 @@ def latch(weight: float) -> xr.Dataset:
     x = float(brentq(lambda x: math.tanh(weight * x) - x, low, 1.0, xtol=1e-15))  # type: ignore[arg-type]
     bend = math.sqrt(1 - 1 / weight)
     values = {
-        "state": (x, "state of the latched bit"),
-        "multiplier": (weight / math.cosh(weight * x) ** 2, "dx_t / dx_(t-1) there"),
-        "threshold": (weight * bend - math.atanh(bend), "constant input that does not flip it"),
-    }
-    data = {name: ((), v, {"long_name": text, "units": "1"}) for name, (v, text) in values.items()}
-    return xr.Dataset(data, attrs={"title": "Latch", "validity": "exact"})
+        "state": (x, "state of the latched bit", "x = tanh(w x)"),
+        "multiplier": (weight / math.cosh(weight * x) ** 2, "dx_t / dx_(t-1) there", "w (1 - x^2)"),
+        "threshold": (weight * bend - math.atanh(bend), "constant input that does not flip it",
+                      "w b - artanh b, b = sqrt(1 - 1/w)"),
+    }  # fmt: skip
+    return labelled("Latch", "exact", values)

@@ -7,6 +7,7 @@ import xarray as xr
 
 from gradsim._validate import real, whole
 from gradsim.theory import _layer_law
+from gradsim.theory._labelled import labelled
 from gradsim.theory._layer_law import Slopes
 
 _LINEAR = Slopes(1.0, 1.0)
@@ -85,8 +86,4 @@ def scalar_product(
         "below_probability": (low, f"probability below {below:g}", "P(abs(prod) < below)"),
         "above_probability": (high, f"probability above {above:g}", "P(abs(prod) > above)"),
     }
-    data = {
-        name: ((), value, {"long_name": long_name, "units": "1", "formula": formula})
-        for name, (value, long_name, formula) in values.items()
-    }
-    return xr.Dataset(data, attrs={"title": "Product of scalar weights", "validity": "exact"})
+    return labelled("Product of scalar weights", "exact", values)

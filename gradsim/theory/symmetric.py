@@ -1,7 +1,7 @@
 """Powers of one Gaussian matrix, symmetric or not."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 
@@ -48,16 +48,7 @@ def symmetric_growth(width: int, steps: int, sigma_w: float = 1.0) -> float:
     >>> symmetric_growth(20, 1)
     1.05
     """
-    width = whole("symmetric_growth", "width", width)
-    steps = whole("symmetric_growth", "steps", steps)
-    sigma_w = real("symmetric_growth", "sigma_w", sigma_w)
-    if steps > MOST_STEPS:
-        raise ValueError(
-            f"symmetric_growth(steps={steps}): steps must be at most {MOST_STEPS}, the number of "
-            "terms grows too fast"
-        )
-    total = sum(count * width**free for free, count in _terms(steps).items())
-    return sigma_w ** (2 * steps) * total / width ** (steps + 1)
+    return _growth("symmetric_growth", width, steps, sigma_w, MOST_STEPS, _terms)
 
 
 def tied_growth(width: int, steps: int, sigma_w: float = 1.0) -> float:
@@ -96,15 +87,21 @@ def tied_growth(width: int, steps: int, sigma_w: float = 1.0) -> float:
     >>> tied_growth(10, 2)
     1.02
     """
-    width = whole("tied_growth", "width", width)
-    steps = whole("tied_growth", "steps", steps)
-    sigma_w = real("tied_growth", "sigma_w", sigma_w)
-    if steps > MOST_TIED:
+    return _growth("tied_growth", width, steps, sigma_w, MOST_TIED, _tied_terms)
+
+
+def _growth(
+    where: str, width: int, steps: int, sigma_w: float, most: int, terms: Callable[[int], Counter]
+) -> float:
+    """sigma_w^(2 steps) times the sum of N to the number of free indices, over N^(steps + 1)."""
+    width, steps = whole(where, "width", width), whole(where, "steps", steps)
+    sigma_w = real(where, "sigma_w", sigma_w)
+    if steps > most:
         raise ValueError(
-            f"tied_growth(steps={steps}): steps must be at most {MOST_TIED}, the number of terms "
-            "grows too fast"
+            f"{where}(steps={steps}): steps must be at most {most}, the number of terms grows too "
+            "fast"
         )
-    total = sum(count * width**free for free, count in _tied_terms(steps).items())
+    total = sum(count * width**free for free, count in terms(steps).items())
     return sigma_w ** (2 * steps) * total / width ** (steps + 1)
 
 

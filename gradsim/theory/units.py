@@ -1,13 +1,12 @@
 """One recurrent unit: its folds, its largest factor, and the gradient of a power."""
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
 from gradsim._registry import brief
 from gradsim._validate import choice, real, whole
 from gradsim.activations import activations
+from gradsim.theory._labelled import labelled
 
 _SIGMOIDAL = ("sigmoid", "tanh", "erf", "arctan", "softsign")  # phi' falls from 0 out
 
@@ -68,17 +67,14 @@ def saddle_nodes(weight: float, activation: str = "sigmoid") -> xr.Dataset:
     states = np.array([-x, x])
     biases = states - weight * entry.value(states, 0.0)
     centre = -weight * float(entry.value(np.zeros(1), 0.0)[0])
-    data: dict[str, Any] = {
-        "state": ("fold", states, _text("state at the fold", "w phi'(x) = 1")),
-        "bias": ("fold", biases, _text("bias of the fold", "x - w phi(x)")),
-        "symmetric_bias": ((), centre, _text("bias at which 0 is a fixed point", "-w phi(0)")),
-        "multiplier": (
-            (),
-            weight * float(entry.slope(np.zeros(1), 0.0)[0]),
-            _text("dx_t / dx_(t-1) there", "w phi'(0)"),
-        ),
-    }
-    return xr.Dataset(data, attrs={"title": "Saddle-node bifurcations", "validity": "exact"})
+    values = {
+        "state": (states, "state at the fold", "w phi'(x) = 1", "fold"),
+        "bias": (biases, "bias of the fold", "x - w phi(x)", "fold"),
+        "symmetric_bias": (centre, "bias at which 0 is a fixed point", "-w phi(0)"),
+        "multiplier": (weight * float(entry.slope(np.zeros(1), 0.0)[0]), "dx_t / dx_(t-1) there",
+                       "w phi'(0)"),
+    }  # fmt: skip
+    return labelled("Saddle-node bifurcations", "exact", values)
 
 
 def largest_factor(activation: str = "sigmoid", unit_input: float = 1.0) -> xr.Dataset:
@@ -136,8 +132,7 @@ def largest_factor(activation: str = "sigmoid", unit_input: float = 1.0) -> xr.D
         "weight": (net / a, "weight of the largest factor", "net / a"),
         "net": (net, "net input there", "w a"),
     }  # fmt: skip
-    data = {name: ((), value, _text(*words)) for name, (value, *words) in values.items()}
-    return xr.Dataset(data, attrs={"title": "Largest factor", "validity": "exact"})
+    return labelled("Largest factor", "exact", values)
 
 
 def shared_weight(weight: float, steps: int, state: float = 1.0) -> xr.Dataset:
@@ -178,13 +173,9 @@ def shared_weight(weight: float, steps: int, state: float = 1.0) -> xr.Dataset:
     x = real("shared_weight", "state", state, least=None)
     t = whole("shared_weight", "steps", steps)
     second = t * (t - 1) * w ** (t - 2) * x if t > 1 else 0.0
-    data = {
-        "state": ((), w**t * x, _text("state", "w^T x_0")),
-        "gradient": ((), t * w ** (t - 1) * x, _text("derivative in the weight", "dx_T / dw")),
-        "curvature": ((), second, _text("second derivative in the weight", "d^2 x_T / dw^2")),
+    values = {
+        "state": (w**t * x, "state", "w^T x_0"),
+        "gradient": (t * w ** (t - 1) * x, "derivative in the weight", "dx_T / dw"),
+        "curvature": (second, "second derivative in the weight", "d^2 x_T / dw^2"),
     }
-    return xr.Dataset(data, attrs={"title": "One linear unit", "validity": "exact"})
-
-
-def _text(long_name: str, formula: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1", "formula": formula}
+    return labelled("One linear unit", "exact", values)
