@@ -1,6 +1,7 @@
 """Published and reference numbers of recurrent networks, and the theory that computes them."""
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -96,6 +97,7 @@ def latch(w):
     return [state, m, threshold, m**9, m**19]
 
 
+@cache
 def chaos(g, variance=0.0):
     names = ("q_star", "lyapunov_exponent", "mean_exponent", "critical_gain")
     return of(theory.recurrent(gs.RNN(sigma_w=g, sigma_b=math.sqrt(variance))), *names)
