@@ -42,7 +42,7 @@ ELSEWHERE = {  # printed results that are no row here, and where they are checke
     "Bengio et al. 1994, latch learnt at T = 4, 6, 15, 30, 50 and other rates": "study `latching`",
     "Bengio et al. 1994: h* flips the bit, 0.999 h* does not": "tests/theory/test_recurrent.py",
     "identities I1 to I6 of one network": "tests/test_exact_laws.py, tests/test_cell_laws.py",
-    "norm bounds, Hochreiter's and Pascanu's inequalities": "tests/theory: test_bounds, test_recurrent",
+    "norm bounds, Hochreiter's and Pascanu's inequalities": "tests/theory/test_bounds.py",
     "clipping of (3, 4) at 1": "tests/test_clipping.py",
     "samples of laws whose exact value is a row (5, 9, 10; 2c, 5a)": "the exact value is computed",
     "norms of W^t and spectra at N = 200, all exponents at N = 100, 200": "too long for a test",
