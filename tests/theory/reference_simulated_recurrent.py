@@ -9,7 +9,18 @@ import gradsim as gs
 from gradsim import theory
 
 from .reference import Row, extrapolated, mean_of, share_of
-from .reference_recurrent import tails
+from .reference_recurrent import (
+    CHRONO,
+    GATES,
+    LATCH,
+    POWERS,
+    STEPS,
+    TRIANGULAR,
+    gate,
+    power,
+    tails,
+    triangular,
+)
 from .reference_simulated import LN10, log_ratios
 
 QUIET = {"progress": False}
@@ -48,7 +59,7 @@ def linear_rnn(n, steps, seeds, **fields):
 
 
 def vanished():
-    return share_of(linear_rnn(10, 50, 8000, sigma_w=0.9) < math.log(1e-3))
+    return share_of(linear_rnn(10, 50, 4000, sigma_w=0.9) < math.log(1e-3))
 
 
 def unit(activation, weight, bias, state, steps):
@@ -71,6 +82,43 @@ def surely(value):
     return value, 1e-9 * value
 
 
+@cache
+def given(rows, end):
+    """Gradients and Jacobians of a linear RNN with that matrix, from 20 or 100 steps on."""
+    steps = 100 if len(rows) > 2 else 21
+    net = gs.from_arrays(np.array(rows), np.zeros(len(rows)), cell="vanilla", steps=steps,
+                         activation="identity", loss="linear", targets=[end],
+                         initial_state=tuple(end))  # fmt: skip
+    return gs.simulate(net, 1, measure=["gradient", "jacobian"], **QUIET).isel(seed=0)
+
+
+def symmetric_power(t):
+    rng = np.random.default_rng(3)
+    q, _ = np.linalg.qr(rng.standard_normal((5, 5)))
+    w = q @ np.diag([1.1, 1.0, 0.9, 0.8, 0.5]) @ q.T
+    norm = given(tuple(map(tuple, w)), tuple(q @ np.ones(5) / math.sqrt(5))).log10_state_grad_norm
+    return 10 ** (norm.values[100 - t] - norm.values[100])
+
+
+def triangular_power(t):
+    ds = given(((0.5, 10.0), (0.0, 0.5)), (1.0, 0.0))
+    return 10 ** ds.log10_singular_value.isel(index=0).values[20 - t]
+
+
+@cache
+def forgotten(**fields):
+    """Mean over units of prod f^2 (network, step) from a step to the last: LSTM without weights."""
+    model = gs.RNN(steps=101, width=60, cell="lstm", sigma_w=0.0, loss="linear", **fields)
+    ds = gs.simulate(model, 60 if "chrono" in fields else 1, **QUIET)
+    norm = ds.log10_cell_grad_norm - ds.log10_state_grad_norm.isel(state_step=-1)
+    return 4 * 10 ** (2 * norm).values  # the output gate is 1/2
+
+
+def kept(longest, steps):
+    """E f^steps of chrono biases; the squared norm has f to the power of 2 T."""
+    return mean_of(forgotten(chrono=longest)[:, 101 - steps // 2])
+
+
 def minimal_growth(n):
     """ln E of the growth of the squared gradient per step, once the state is stationary."""
     model = gs.RNN(steps=14, width=n, cell="minimal", sigma_u=1.0, tied=False, loss="linear")
@@ -91,13 +139,13 @@ def euler_growth():
 @cache
 def small_matrices():
     model = gs.RNN(steps=100, width=10, activation="identity", tied=False)
-    return gs.simulate(model, 400, measure="lyapunov", **QUIET).lyapunov_exponent
+    return gs.simulate(model, 250, measure="lyapunov", **QUIET).lyapunov_exponent
 
 
 ROWS = [
     Row("Newman 1986, N = 10: lambda_1", "-0.0516601220",
         lambda: theory.lyapunov(10).lyapunov_exponent[0].item(),
-        lambda: mean_of(linear_rnn(10, 30, 4000) / 30)),
+        lambda: mean_of(linear_rnn(10, 30, 2500) / 30)),
     Row("Goodfellow et al. 2016, 10.7: E ln abs(w)", "-0.6351814227",
         lambda: theory.scalar_product(10).mean_log.item() / 10,
         lambda: mean_of(linear_rnn(1, 10, 8000) / 10)),
@@ -115,9 +163,23 @@ ROWS = [
     Row("Molgedey et al. 1992, tanh RNN, g = 2: lambda_1", "0.15472423",
         lambda: theory.recurrent(gs.RNN(sigma_w=2.0)).lyapunov_exponent.item(),
         lambda: extrapolated(recurrent), 2e-3),
-    Row("Bengio et al. 1994, latch w = 1.25: m^9", "1.33698e-2",
-        lambda: theory.latch(1.25).multiplier.item() ** 9,
-        lambda: surely(through("tanh", 1.25, 0.0, theory.latch(1.25).state.item(), 9))),
+    *(Row(f"Bengio et al. 1994, latch w = {w}: m^{t}", printed.split()[place],
+          lambda w=w, t=t: theory.latch(w).multiplier.item() ** t,
+          lambda w=w, t=t: surely(through("tanh", w, 0.0, theory.latch(w).state.item(), t)))
+      for w, printed in LATCH.items() for t, place in ((9, 3), (19, 4))),
+    *(Row(f"Goodfellow et al. 2016, (10.37), t = {t}: norm", printed.split()[0],
+          lambda t=t: power(t)[0], lambda t=t: surely(symmetric_power(t)))
+      for t, printed in POWERS.items()),
+    *(Row(f"[[.5, 10], [0, .5]]: norm of W^{t}", printed, lambda i=i: triangular()[i],
+          lambda t=t: surely(triangular_power(t)))
+      for i, (t, printed) in enumerate(TRIANGULAR.items()) if t < 20),  # the last is false
+    *(Row(f"LSTM forget gate, b = {b}, T = {t}", printed.split()[i + 1],
+          lambda b=b, i=i: gate(b)[i + 1],
+          lambda b=b, t=t: surely(forgotten(forget_bias=float(b))[0, 101 - t] ** 0.5))
+      for b, printed in GATES.items() for i, t in enumerate(STEPS)),
+    *(Row(f"Tallec and Ollivier 2018, T_max = {top}, T = {t}", printed,
+          lambda top=top, t=t: theory.chrono_retention(top, t), lambda top=top, t=t: kept(top, t))
+      for top, line in CHRONO.items() for t, printed in zip(STEPS, line.split())),
     Row("Pascanu et al. 2013, w = 5, b = -w/2: dx_50 / dx_0", "70064.92322",
         lambda: theory.saddle_nodes(5.0).multiplier.item() ** 50,
         lambda: surely(through("sigmoid", 5.0, -2.5, 0.5, 50))),

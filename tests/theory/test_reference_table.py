@@ -61,6 +61,7 @@ def computed():
         for source, name, printed, value, same in group.lines():
             reason, true = FALSE.get((source, name), ("", None))
             note = f"{group.kind}; printed is false: {reason}" if reason else group.kind
+            note += f"; printed to {group.error:.2g}" if group.error else ""
             line = FORM.format(f"{source}, {name}", printed, f"{value:.10g}", "", "", note)
             right = same if true is None else abs(value - true) <= 1e-9 * abs(true)
             found.append((line, right, bool(reason) and same))
