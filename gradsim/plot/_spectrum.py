@@ -107,7 +107,7 @@ def _singular_values(ds: xr.Dataset, layer: int | None, ax: Axes, theory: bool |
     first = ds.get("log10_input_singular_value")
     at_input = first is not None and bool(first.notnull().any())
     measured = values[dim].values[present].tolist() + [0] * at_input
-    layer = measured[0] if layer is None else layer
+    layer = int(measured[0]) if layer is None else layer
     if layer not in measured:
         raise ValueError(f"spectrum(layer={layer!r}): layer must be one of {sorted(measured)}")
     here = (values.sel({dim: layer}) if layer else ds.log10_input_singular_value).values.ravel()
