@@ -15,7 +15,7 @@ from gradsim.initializers import initializers
 from gradsim.kernels import random
 from gradsim.kernels.draws import STREAMS
 from gradsim.models import MLP, RNN
-from gradsim.tape import Map
+from gradsim.table import Map
 
 
 class Draws:
