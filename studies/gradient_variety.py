@@ -89,9 +89,9 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
 def whole(ds: xr.Dataset) -> xr.Dataset:
     """Sd of every component over all networks: (run, batch, component)."""
     parts = [[variances(numbers_of(ds, run, batch)) for batch in BATCHES] for run in RUNS]
-    sd, coords = np.sqrt(np.maximum(parts, 0.0)), {"run": RUNS, "batch": BATCHES}
-    coords["component"], text = COMPONENTS, "sd of each component of log10 |dC/dw|, decades"
-    return tabled([sd], {"component_sd": text}, tuple(coords), **coords)
+    coords = {"run": RUNS, "batch": BATCHES, "component": COMPONENTS}
+    text = {"component_sd": "sd of each component of log10 |dC/dw|, decades"}
+    return tabled([np.sqrt(np.maximum(parts, 0.0))], text, tuple(coords), **coords)
 
 
 def numbers_of(ds: xr.Dataset, run: str, batch: str) -> np.ndarray:

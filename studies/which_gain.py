@@ -77,12 +77,11 @@ def _at(gain: float, width: int, seeds: Any, threads: int | None) -> xr.Dataset:
     vary = {"activation": list(dict.fromkeys(case[0] for case in CASES if case[1] == gain))}
     ds = gs.simulate(model("tanh", gain, width), seeds, vary=vary, measure=("gradient", "signal"),
                      threads=threads)  # fmt: skip
-    first, last = (ds.sel(layer=layer, drop=True) for layer in (1, LAYERS + 1))
-    square = last.z_mean_square / first.z_mean_square
-    backward = first.log10_delta_norm - last.log10_delta_norm
+    first, last = (ds.sel(layer=layer) for layer in (1, LAYERS + 1))
+    square, delta = last.z_mean_square / first.z_mean_square, first.log10_delta_norm
     return labelled(
         forward=(0.5 * np.log10(square), "decades of rms z, forward"),
-        backward=(backward, "decades of norm(delta), backward"),
+        backward=(delta - last.log10_delta_norm, "decades of norm(delta), backward"),
     )
 
 
@@ -114,10 +113,8 @@ def expected(case: Any, column: str, width: int) -> float:
         if not gs.activations[case[0]].homogeneous:
             return math.nan
         return gs.theory.finite_width(net, ()).log10_delta_mean[0].item()
-    profile = gs.theory.profile(net)
-    if column == FORWARD:
-        return 0.5 * math.log10(profile.q[-1].item() / profile.q[0].item())
-    return profile.log10_delta_rms[0].item()
+    law, forward = gs.theory.profile(net), column == FORWARD
+    return (0.5 * np.log10(law.q[-1] / law.q[0]) if forward else law.log10_delta_rms[0]).item()
 
 
 def carried(logs: np.ndarray) -> float:
