@@ -87,9 +87,12 @@ def verdict(ds: xr.Dataset) -> str:
 def bootstrap(statistic: Callable[[np.ndarray], Any], values: Any, theory: float = math.nan) -> Row:
     """Estimate, percentile interval from resampled seeds, and theory.
 
-    `values` is (seed, ...); the statistic maps any number of such rows to a number.
+    `values` is (seed, ...); the statistic maps any number of such rows to a number. NaN where there
+    are none, which no verdict can rest on.
     """
     values = np.asarray(values, dtype=np.float64)
+    if not len(values):
+        return math.nan, math.nan, math.nan, theory
     estimate, count = float(statistic(values)), len(values)
     draw = np.random.default_rng(_RESAMPLE_SEED)
     drawn = [statistic(values[draw.integers(count, size=count)]) for _ in range(_RESAMPLES)]

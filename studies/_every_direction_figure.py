@@ -26,7 +26,7 @@ def draw(ds: xr.Dataset, theory: dict[tuple[str, str], float]) -> Any:
             place = 2 + 0.36 * (i - 0.5) + np.array([-0.17, 0.17])
             middle.plot(place, [theory[activation, init]] * 2, "k", label="theory" if i else None)
             for effective, style in zip(ds.effective.values, ("-", "--")):
-                loss = 10 ** at.log10_loss.sel(effective=effective).median("trained")
+                loss = 10 ** at.log10_loss.sel(effective=effective).median("seed")
                 bottom.plot(loss.iteration, loss, style, color=color)
         top.axhline(0, color="black", linewidth=0.8)
         top.set_ylim(LOWEST, 2)

@@ -47,17 +47,22 @@ def train_on_digits(
     examples: int,
     mean_square: float,
     threads: int | None,
+    reference: Any = None,
 ) -> tuple[xr.Dataset, xr.DataArray]:
     """Train full-batch SGD; the result over `share`, and log10 of the loss before (seed,).
 
     The learning rates are such that the first step of the median network takes a `share` of the
-    loss away to first order, rate * norm(gradient)^2 / loss.
+    loss away to first order, rate * norm(gradient)^2 / loss. That network is one of the `reference`
+    seeds, where given, so that a network learns alike whichever others are trained with it.
     """
     x, targets = levelled_digits(examples, mean_square)
     start = gs.simulate(net, seeds, inputs=x, targets=targets, threads=threads)
-    weights, biases = start.log10_weight_grad_norm, start.log10_bias_grad_norm
+    first = start
+    if reference is not None:
+        first = gs.simulate(net, reference, inputs=x, targets=targets, threads=threads)
+    weights, biases = first.log10_weight_grad_norm, first.log10_bias_grad_norm
     square = (10 ** (2 * weights) + (net.sigma_b > 0) * 10 ** (2 * biases)).sum("layer")
-    ratio = (10**start.log10_loss / square).median("seed").item()
+    ratio = (10**first.log10_loss / square).median("seed").item()
     rates = [share * ratio for share in shares]
     ds = gs.train(net, seeds, learning_rate=0.0, vary={"learning_rate": rates}, inputs=x,
                   targets=targets, steps=steps, threads=threads)  # fmt: skip

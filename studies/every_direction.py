@@ -30,10 +30,12 @@ POINTS = {  # sigma_b, and sigma_w where chi_1 = 1 (gradsim.theory.edge_of_chaos
 INITS = ("gaussian", "orthogonal")
 FEWEST = 0.5  # half of the directions must carry the gradient
 KEPT = math.log10(2)  # decades over all layers
-TRAINED = {"depth": 20, "width": 64, "examples": 50, "steps": 100}
+TRAINED: Any = {"depth": 20, "width": 64, "output": "softmax", "loss": "cross_entropy"}
+LESSON = {"examples": 50, "steps": 100}
 EFFECTIVE = (0.05, 0.1)  # share of the loss that a step takes away, to first order
 JUDGED = 0.05
 ONE_IN = 4  # so many networks have one that is trained
+REFERENCE = range(0, 96, ONE_IN)  # networks whose median step sets the learning rates
 FASTER, HALF = 0.1, math.log10(2)  # decades of loss; of the spread over directions
 QUICKER = ("identity", "hard_tanh")
 MEANINGS = {
@@ -59,37 +61,36 @@ def settled(activation: str) -> float:
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     """Singular values of the input-output Jacobian, what they mean, and the loss along training."""
-    spectra, losses = [], []
     direction = np.random.default_rng(0).normal(size=WIDTH)
     direction *= math.sqrt(WIDTH) / np.linalg.norm(direction)
-    for activation in POINTS:
-        x = direction * math.sqrt(settled(activation))
-        ds = gs.simulate(
-            model(activation, INITS[0]), seeds, vary={"init": INITS}, inputs=x[None],
-            measure=(gs.measurements.jacobian(layers=[0]),), threads=threads,
-        )  # fmt: skip
-        spectra.append(ds.log10_input_singular_value)
-        few = ds.seed.values[:: ONE_IN if ds.sizes["seed"] > ONE_IN else 1]
-        trained = [_train(activation, init, few, threads) for init in INITS]
-        losses.append(stacked(trained, "init", INITS))
-    spectrum, loss = (stacked(runs, "activation", POINTS) for runs in (spectra, losses))
-    ds = labelled(
-        log10_singular_value=(spectrum, "log10 singular values of d a^L / dx"),
-        log10_loss=(loss, "log10 loss before each step"),
-    )
+    runs = [
+        gs.simulate(
+            model(activation, INITS[0]), seeds, vary={"init": INITS}, threads=threads,
+            inputs=direction[None] * math.sqrt(settled(activation)),
+            measure=(gs.measurements.jacobian(layers=[0]),),
+        ).log10_input_singular_value
+        for activation in POINTS
+    ]  # fmt: skip
+    text = "log10 singular values of d a^L / dx"
+    ds = labelled(log10_singular_value=(stacked(runs, "activation", POINTS), text))
     numbers = [function(ds.log10_singular_value.values) for function in (condition, spread, share)]
-    return ds.merge(tabled(numbers, MEANINGS, ("activation", "init", "seed")))
+    meanings = tabled(numbers, MEANINGS, ("activation", "init", "seed"))
+    return ds.merge(meanings).merge(learnt(ds.seed.values, threads))
 
 
-def _train(activation: str, init: str, seeds: Any, threads: int | None) -> Any:
-    """Log10 loss (effective, trained, iteration)."""
-    net = model(activation, init, depth=TRAINED["depth"], width=TRAINED["width"], output="softmax",
-                loss="cross_entropy")  # fmt: skip
-    ds, _ = train_on_digits(
-        net, seeds, shares=EFFECTIVE, steps=TRAINED["steps"], examples=TRAINED["examples"],
-        mean_square=settled(activation), threads=threads,
-    )  # fmt: skip
-    return ds.log10_loss.rename(share="effective", seed="trained")
+def learnt(seeds: np.ndarray, threads: int | None) -> xr.Dataset:
+    """Log10 loss (activation, init, effective, seed, iteration); NaN where none is trained."""
+    dims = {"activation": POINTS, "init": INITS, "effective": EFFECTIVE, "seed": seeds,
+            "iteration": range(LESSON["steps"])}  # fmt: skip
+    loss, taught = np.full([len(names) for names in dims.values()], np.nan), seeds % ONE_IN == 0
+    for activation, of_inits in zip(POINTS, loss if taught.any() else ()):
+        for init, of_one in zip(INITS, of_inits):
+            ds, _ = train_on_digits(
+                model(activation, init, **TRAINED), seeds[taught], reference=REFERENCE,
+                shares=EFFECTIVE, mean_square=settled(activation), threads=threads, **LESSON,
+            )  # fmt: skip
+            of_one[:, taught] = ds.log10_loss.transpose("share", "seed", "iteration")
+    return tabled([loss], {"log10_loss": "log10 loss before each step"}, tuple(dims), **dims)
 
 
 def condition(logs: np.ndarray) -> np.ndarray:
@@ -127,7 +128,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
     loss = ds.log10_loss.isel(iteration=-1).sel(effective=JUDGED)
     for logs in (np.log10(ds.spread), loss):
         gain = logs.sel(init="orthogonal") - logs.sel(init="gaussian")
-        rows += [bootstrap(np.mean, gain.sel(activation=a)) for a in POINTS]
+        rows += [bootstrap(np.mean, gain.sel(activation=a).dropna("seed")) for a in POINTS]
     return rows
 
 

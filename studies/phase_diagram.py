@@ -6,13 +6,14 @@ the log of a norm drifts below it, by an amount per layer that goes as one over 
 with chaos. What counts is the misfit over the window of layers 10 to 49, in decades.
 """
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas
+from gradsim.studies._study import LEVEL, Part, Row, Study, bootstrap, canvas, labelled
 
 WIDTHS = (100, 400)
 SIGMA_W = tuple(np.arange(0.5, 4.01, 0.25).tolist())
@@ -25,16 +26,36 @@ CHAOTIC = tuple(case for case in CASES if case[1] == 4.0)
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Phase diagram, and the growth of every network over its window in decades."""
+    """Growth of every network over its window in decades, and what theory says of it."""
     vary = {"width": WIDTHS, "sigma_w": SIGMA_W, "sigma_b": SIGMA_B}
     ds = gs.simulate(MODEL, seeds, vary=vary, threads=threads)
-    found = gs.analysis.phase_diagram(ds, tolerance=TOLERANCE, critical=NEAR)
-    growth = gs.analysis.growth_rate(ds, resamples=1)
-    span = growth.window_last - growth.window_first
-    found["span"] = span.assign_attrs(long_name="steps of the window", units="1")
-    text = "growth of log10 norm of delta over the window, decades"
-    found["growth"] = (growth.growth * span).assign_attrs(long_name=text, units="1")
-    return found
+    names = ["predicted_rms", "predicted_typical", "predicted_limit"]
+    theory = gs.analysis.phase_diagram(ds, resamples=1)[names]
+    found = gs.analysis.growth_rate(ds, resamples=1)
+    span = found.window_last - found.window_first
+    return theory.merge(labelled(
+        span=(span, "steps of the window"),
+        growth=(found.growth * span, "growth of log10 norm of delta over the window, decades"),
+    ))  # fmt: skip
+
+
+def whole(ds: xr.Dataset) -> xr.Dataset:
+    """Mean growth, its misfit of each theory, and the theory that is within TOLERANCE of it."""
+    mean = ds.growth.mean("seed")
+    half = ds.growth.std("seed", ddof=1) / ds.sizes["seed"] ** 0.5
+    half *= NormalDist().inv_cdf((1 + LEVEL) / 2)
+    misfit, remainder = (mean - ds[f"predicted_{name}"] * ds.span for name in ("rms", "typical"))
+    (near, off), (left, lost) = (
+        (abs(x) + half <= TOLERANCE, abs(x) - half > TOLERANCE) for x in (misfit, remainder)
+    )
+    words = ["mean field", "finite width", "neither"]
+    regime = np.select([near, off & left, off & lost], words, "undecided")
+    return labelled(
+        growth_typical=(mean / ds.span, "mean growth backwards, decades per layer"),
+        misfit=(misfit, "mean growth less that of mean field, decades over the window"),
+        remainder=(remainder, "mean growth less that of finite width, decades over the window"),
+        regime=(misfit.copy(data=regime), f"which theory is within {TOLERANCE:g} decades"),
+    )
 
 
 def estimate(ds: xr.Dataset) -> list[Row]:
@@ -95,6 +116,6 @@ STUDY = Study(
             for n, g, _ in CHAOTIC
         ),
     ),
-    networks=800, quick=40, measure=measure, estimate=estimate, figure=figure,
+    networks=800, quick=40, measure=measure, whole=whole, estimate=estimate, figure=figure,
 )  # fmt: skip
 main = STUDY.script(__name__)

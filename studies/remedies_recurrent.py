@@ -60,8 +60,8 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     growth = (norm.sel(state_step=NEAR) - norm.sel(state_step=FAR)) / (FAR - NEAR)
     growth.attrs = {"long_name": "growth of the gradient a step backwards, decades", "units": "1"}
     growth.gain.attrs = {"long_name": "factor on the recurrent matrix", "units": "1"}
-    profile = (norm - norm.sel(state_step=STEPS)).sel(gain=DEFAULT, drop=True).mean("seed")
-    profile.attrs = {"long_name": "mean log10 of the gradient over that at the end", "units": "1"}
+    profile = (norm - norm.sel(state_step=STEPS)).sel(gain=DEFAULT, drop=True)
+    profile.attrs = {"long_name": "log10 of the gradient over that at the end", "units": "1"}
     cost = xr.DataArray(weights, dims="remedy") / weights[0]
     cost.attrs = {"long_name": "weights over those of the plain network", "units": "1"}
     return xr.Dataset({"growth": growth, "profile": profile, "cost": cost})
@@ -83,7 +83,7 @@ def figure(ds: xr.Dataset) -> Any:
     fig, (left, middle, right) = canvas(13, 4.8, 1, 3, width_ratios=(1.3, 1.3, 1))
     places, back = np.arange(len(REMEDIES))[::-1], np.arange(STEPS + 1)
     for place, name, color in zip(places, REMEDIES, ["black", *OKABE_ITO[1:], "grey"]):
-        left.plot(back, ds.profile.sel(remedy=name)[::-1], color=color, label=name)
+        left.plot(back, ds.profile.sel(remedy=name).mean("seed")[::-1], color=color, label=name)
         if name in THEORY:
             left.plot(back, back * THEORY[name], color=color, linestyle=":")
         middle.plot(GAINS, ds.growth.sel(remedy=name).mean("seed"), "o-", color=color, markersize=3)

@@ -6,6 +6,7 @@ the cost has a wall, and the gradient on it throws the parameters away. Gradient
 starts, at three learning rates, with the gradient clipped by its norm, by value and not.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,11 @@ def undone(costs: np.ndarray) -> np.ndarray:
     return (np.diff(costs, axis=-1) > UNDONE * progress[..., :-1]) & (progress[..., :-1] > 0)
 
 
-def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Steps undone, final cost and longest step (seed, clip, rate); a path (clip, step, axis)."""
-    ids, rates = parse_seeds(seeds), np.array(RATES)[:, None]
-    start = [np.random.default_rng([seed, 2013]).uniform(LOWEST, HIGHEST) for seed in ids]
-    paths = np.empty((len(ids), len(METHODS), len(RATES), STEPS + 1, 2), np.float64)
+def descend(seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters (seed, clip, rate, step, 2) along descent, and their costs."""
+    rates = np.array(RATES)[:, None]
+    start = [np.random.default_rng([seed, 2013]).uniform(LOWEST, HIGHEST) for seed in seeds]
+    paths = np.empty((len(start), len(METHODS), len(RATES), STEPS + 1, 2), np.float64)
     paths[..., 0, :] = np.array(start)[:, None, None]
     costs = np.empty(paths.shape[:-1])
     for k in range(STEPS + 1):
@@ -72,14 +73,17 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
         for m, method in enumerate(METHODS if k < STEPS else ()):
             move = rates * clipped(gradient[:, m], method)
             paths[:, m, :, k + 1] = paths[:, m, :, k] - move
+    return paths, costs
+
+
+def measure(seeds: Any, threads: int | None) -> xr.Dataset:
+    """Steps undone, final cost and longest step (seed, clip, rate)."""
+    ids = parse_seeds(seeds)
+    paths, costs = descend(ids)
     length = np.linalg.norm(np.diff(paths, axis=-2), axis=-1).max(-1)
     columns = undone(costs).mean(-1), costs[..., -1], length
-    ds = tabled(columns, QUANTITIES, ("seed", "clip", "learning_rate"), seed=ids, clip=METHODS,
-                learning_rate=RATES, axis="wb")  # fmt: skip
-    shown = RATES.index(SHOWN)
-    path = paths[length[:, 0, shown].argmax(), :, shown]
-    said = {"long_name": "w and b of the network with the longest step unclipped", "units": "1"}
-    return ds.assign(path=(("clip", "step", "axis"), path, said))
+    dims = ("seed", "clip", "learning_rate")
+    return tabled(columns, QUANTITIES, dims, seed=ids, clip=METHODS, learning_rate=RATES)
 
 
 def gained(pair: np.ndarray) -> float:
@@ -103,9 +107,11 @@ def figure(ds: xr.Dataset) -> Any:
     grid = np.stack(np.meshgrid(np.linspace(2, 8, 240), np.linspace(-5, 0, 240)), axis=-1)
     drawn = left.pcolormesh(*np.moveaxis(grid, -1, 0), cost(grid)[0], cmap="Greys", rasterized=True)
     fig.colorbar(drawn, ax=left, label="cost")
-    for method, color in zip(METHODS, (OKABE_ITO[5], OKABE_ITO[2], OKABE_ITO[1])):
+    longest = ds.longest_step.sel(clip="none", learning_rate=SHOWN).idxmax("seed")
+    paths = descend([int(longest)])[0][0, :, RATES.index(SHOWN)]
+    for method, path, color in zip(METHODS, paths, (OKABE_ITO[5], OKABE_ITO[2], OKABE_ITO[1])):
         at, label = ds.sel(clip=method), f"clipped by {method}"
-        left.plot(*at.path.T, ".-", color=color, markersize=3, linewidth=0.8)
+        left.plot(*path.T, ".-", color=color, markersize=3, linewidth=0.8)
         share_bars(middle, RATES, at.undone_share.T > 0, color=color,
                    label="not clipped" if method == "none" else label)  # fmt: skip
         right.plot(RATES, at.final_cost.mean("seed"), "o-", color=color)

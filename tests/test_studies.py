@@ -21,9 +21,17 @@ FEW = 12
 LIGHT = {  # what the runs of these tests do less of; margins and parts stay
     "every_direction": {
         "WIDTH": 30,
-        "TRAINED": {"depth": 20, "width": 64, "examples": 8, "steps": 4},
+        "LESSON": {"examples": 8, "steps": 4},
+        "REFERENCE": range(0, 8, 4),
     },
-    "order_chaos": {"WIDTH": 50, "PAIR_WIDTH": 50, "EXAMPLES": 8, "STEPS": 4, "TRAIN_WIDTH": 32},
+    "order_chaos": {
+        "WIDTH": 50,
+        "PAIR_WIDTH": 50,
+        "EXAMPLES": 8,
+        "STEPS": 4,
+        "TRAIN_WIDTH": 32,
+        "REFERENCE": range(0, 12, 6),
+    },
     "which_gain": {"CALIBRATED": (50,)},
 }
 
@@ -71,6 +79,14 @@ def test_verdict__follows_from_the_networks_in_the_file(judged):
         expected = {0: "fails", ds.sizes["part"]: "holds"}.get(int(inside.sum()))
         expected = expected or "holds with a condition"
     assert ds.attrs["verdict"] == expected
+
+
+@pytest.mark.parametrize("name", ["every_direction", "order_chaos", "remedies_recurrent", "wall"])
+def test_measure__numbers_of_a_network_do_not_depend_on_the_others(name, monkeypatch):
+    for constant, value in LIGHT.get(name, {}).items():
+        monkeypatch.setattr(JUDGED[name], constant, value)
+    some, alone = (JUDGED[name].STUDY.measure(seeds, 2) for seeds in ([0, 1, 12], [12]))
+    xr.testing.assert_allclose(some.sel(seed=[12]), alone, rtol=1e-9)
 
 
 def test_figure__is_written_and_not_blank(judged):

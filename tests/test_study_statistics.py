@@ -8,7 +8,15 @@ import pytest
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies import _depth_scale, every_direction, order_chaos, shared_weights, which_gain
+from gradsim.studies import (
+    _depth_scale,
+    _study,
+    every_direction,
+    order_chaos,
+    phase_diagram,
+    shared_weights,
+    which_gain,
+)
 from gradsim.studies._training import train_on_digits
 
 
@@ -85,6 +93,21 @@ def test_shares__of_networks_at_the_two_gains():
 
 
 def test_best__networks_are_those_of_the_window_that_most_are_in():
-    logs = np.array([-9.0, 3.5, -2.0, 4.0, 0.0, -2.1])
+    logs = np.array([-9.0, 3.5, -2.0, 4.0, 0.0, -6.1])
     expected = [False, True, True, True, True, False]
     np.testing.assert_array_equal(shared_weights.best(logs), expected)
+
+
+def test_bootstrap__of_no_network_is_not_testable():
+    estimate, low, high, theory = _study.bootstrap(np.mean, np.empty((0, 3)), 2.0)
+    assert np.isnan([estimate, low, high]).all()
+    assert theory == 2.0
+
+
+def test_regime__is_that_of_the_theory_that_the_growth_is_near():
+    """Growth of two networks, of mean field and of finite width; 0.1 decades decide."""
+    growth = np.array([[0.0, 1.0, 1.0, 0.0], [0.01, 1.01, 1.01, 0.6]])
+    grid = {"growth": (("seed", "sigma_w"), growth), "predicted_rms": ("sigma_w", np.zeros(4)),
+            "predicted_typical": ("sigma_w", [0.0, 1.0, 0.5, 0.0]), "span": 1.0}  # fmt: skip
+    found = phase_diagram.whole(xr.Dataset(grid))
+    assert found.regime.values.tolist() == ["mean field", "finite width", "neither", "undecided"]
