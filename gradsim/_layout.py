@@ -12,7 +12,7 @@ from gradsim.kernels import ops
 
 if TYPE_CHECKING:
     from gradsim.plan import Group, Options
-    from gradsim.tape import Table
+    from gradsim.table import Table
 
 TILE = 2**22  # elements of a weight matrix held at a time
 STORE_BYTES = 2**27  # weights of a network that are kept for the backward pass

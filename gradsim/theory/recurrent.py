@@ -21,7 +21,9 @@ def recurrent(model: RNN) -> xr.Dataset:
     """Mean-field exponents and critical gain of a random recurrent network, with or without input.
 
     Asymptotic (infinite width; for one shared matrix width before time, above about 1000 units to
-    a per cent). Inputs of unit mean square act as a bias drawn anew at every step.
+    a per cent: of tanh at sigma_w = 3 without input the exponent was measured to be lower by
+    2.32(9) / N + 51(7) / N^2, N = 48 to 384). Inputs of unit mean square act as a bias drawn anew
+    at every step.
 
     Parameters
     ----------

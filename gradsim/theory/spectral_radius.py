@@ -53,7 +53,7 @@ def spectral_radius(
     --------
     >>> ds = spectral_radius(20)
     >>> round(ds["mean"].item(), 4), round(ds.stable_probability.item(), 4)
-    (1.0677, 0.2771)
+    (1.068, 0.2748)
     """
     from scipy.optimize import brentq  # slow to import
 

@@ -57,7 +57,7 @@ def group(source, names, printed, values, kind=ASYMPTOTIC, error=None):
 class Row:
     """A published number, what theory computes, and how to simulate it (value, standard error).
 
-    ``computed`` is None where no theory is known, and ``printed`` was sampled with that ``error``.
+    ``computed`` is None where no theory is known; ``printed`` was sampled if it has an ``error``.
     """
 
     source: str
@@ -72,11 +72,27 @@ def mean_of(sample):
     return sample.mean(), sample.std() / math.sqrt(sample.size)
 
 
-def extrapolated(measure):
-    """Value and error at 1/n = 0 of a straight line through measure(n) = (value, error)."""
-    found = np.array([measure(n) for n in WIDTHS])
-    design = np.stack([np.ones(3), 1 / np.array(WIDTHS)], axis=1)
+def share_of(events):
+    """Share and its standard error, the latter as if one more event of either kind was seen."""
+    p = (np.sum(events) + 1) / (np.size(events) + 2)
+    return np.mean(events), math.sqrt(p * (1 - p) / np.size(events))
+
+
+def quantile_of(sample, level):
+    """Quantile, and half the distance between those one standard error of the rank away."""
+    step = math.sqrt(level * (1 - level) / sample.size)
+    low, middle, high = np.quantile(sample, [max(level - step, 0), level, min(level + step, 1)])
+    return middle, (high - low) / 2
+
+
+def extrapolated(measure, widths=WIDTHS, order=0):
+    """Value and error at 1/n = 0 of a straight line through measure(n) = (value, error).
+
+    Order 1: of its slope in 1/n.
+    """
+    found = np.array([measure(n) for n in widths])
+    design = np.stack([np.ones(len(widths)), 1 / np.array(widths)], axis=1)
     weighted = design / found[:, 1:]
     covariance = np.linalg.inv(weighted.T @ weighted)
     value = covariance @ weighted.T @ (found[:, 0] / found[:, 1])
-    return value[0], math.sqrt(covariance[0, 0])
+    return value[order], math.sqrt(covariance[order, order])

@@ -1,6 +1,7 @@
 """Published and reference numbers of feed-forward networks, and the theory that computes them."""
 
 import math
+from functools import cache
 
 import gradsim as gs
 from gradsim import theory
@@ -9,6 +10,7 @@ from gradsim.theory._gaussian import gaussian_mean
 
 from .reference import EXACT, group
 
+LN10 = math.log(10)
 FALSE = {  # what is printed, and what is true
     ("selu, sb2 = 0, decades a layer at sw2", "1/3"): (
         "-0.07771555: the limit q -> 0; the one printed is at a small q",
@@ -17,6 +19,7 @@ FALSE = {  # what is printed, and what is true
 }
 
 
+@cache
 def limit(activation, sw2, sb2=0.0, slope=0.01):
     model = gs.MLP(activation=activation, sigma_w=math.sqrt(sw2), sigma_b=math.sqrt(sb2),
                    slope=slope)  # fmt: skip
@@ -107,13 +110,13 @@ def steepness(name):
     return [activations[name].gamma(0.01), theory.chi_1(name, 1.0, 1.0)]
 
 
+@cache
 def correlations(sw2):
+    """rho_1 of networks of 10, 20 and 50 layers: a product over layers that starts in layer 1."""
     settings = math.sqrt(sw2), math.sqrt(0.05)
     q = theory.fixed_point("tanh", *settings)
-    return [
-        theory.correlation_profile("tanh", depth, *settings, c=0.0, q=q).delta_correlation[0].item()
-        for depth in (10, 20, 50)
-    ]
+    rho = theory.correlation_profile("tanh", 50, *settings, c=0.0, q=q).delta_correlation.values
+    return rho[0] / rho[[9, 19, 49]]
 
 
 def power_law():

@@ -83,6 +83,11 @@ GROUPS = [
             lambda n=n: [layer(n)[0] - math.log(2), -2 * math.log(
                 theory.random_walk_gain("relu", n, published=True)), layer(n)[1]], EXACT)
       for n, printed in FITS.items()),
+    *(group(f"Sussillo and Abbott 2014, relu, N = {n}: their Var ln z, to {100 * off:g} %", "fit",
+            printed, lambda n=n: [layer(n)[1]], EXACT, off * float(printed))
+      for n, printed, off in ((10, "0.833333", 0.05), (20, "0.312500", 0.01),
+                              (50, "0.108696", 0.01), (100, "0.052083", 0.01),
+                              (200, "0.025510", 0.01), (1000, "0.005020", 0.01))),
     group("Sussillo and Abbott 2014, linear, N = 50: Var ln z", "1/(2N)", "0.01",
           lambda: [layer(50)[3]], EXACT),
 ]  # fmt: skip

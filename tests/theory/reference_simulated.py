@@ -16,12 +16,13 @@ from gradsim import theory
 from gradsim.theory._layer_law import Slopes
 
 from .reference import Row, extrapolated, mean_of
-from .reference_feedforward import nielsen
 
 LN10 = math.log(10)
 HE = math.sqrt(2)
 LINEAR_COST = {"loss": "linear", "output": "identity"}
 RUN = {"dtype": "float32", "progress": False, "measure": gs.measurements.gradient(total=False)}
+PUBLISHED = gs.MLP(depth=101, width=100, activation="relu", init="random_walk_published",
+                   **LINEAR_COST)  # fmt: skip
 
 
 def log_ratios(model, seeds, first=1, last=-1):
@@ -31,15 +32,16 @@ def log_ratios(model, seeds, first=1, last=-1):
     return ratio[np.isfinite(ratio)]
 
 
-def law_of(activation, n, depth):
+def law_of(activation, n, depth, sigma_b):
     """Model of He or unit gain and its law over all layers."""
     model = gs.MLP(depth=depth, width=n, activation=activation,
-                   sigma_w=HE if activation == "relu" else 1.0, **LINEAR_COST)  # fmt: skip
+                   sigma_w=HE if activation == "relu" else 1.0, sigma_b=sigma_b,
+                   **LINEAR_COST)  # fmt: skip
     return model, theory.finite_width(model, ()).isel(layer=0)
 
 
-def walk_rows(source, activation, n, depth, mean, variance, seeds=8000):
-    model, law = law_of(activation, n, depth)
+def walk_rows(source, activation, n, depth, mean, variance, seeds=4000, sigma_b=0.0):
+    model, law = law_of(activation, n, depth, sigma_b)
     sample = {}
 
     def ratios():
@@ -52,7 +54,7 @@ def walk_rows(source, activation, n, depth, mean, variance, seeds=8000):
         error = math.sqrt((2 * exact**2 + law.fourth_cumulant_log.item()) / x.size)
         return x.var(ddof=1), error
 
-    name = f"{source}, {activation}, n = {n}, L = {depth}"
+    name = f"{source}, {activation}, n = {n}, L = {depth}{', sb2 = 1' * bool(sigma_b)}"
     return [
         Row(f"{name}: mean of ln", mean, law.mean_log.item, lambda: mean_of(ratios())),
         Row(f"{name}: variance of ln", variance, law.var_log.item, spread),
@@ -98,7 +100,7 @@ def fixed_point(n):
 
 def fourth_moment():
     model = gs.MLP(depth=2, width=50, activation="relu", sigma_w=HE, **LINEAR_COST)
-    return mean_of(np.exp(2 * log_ratios(model, 20000)))
+    return mean_of(np.exp(2 * log_ratios(model, 10000)))
 
 
 def relu_growth():
@@ -113,7 +115,7 @@ def he_network():
     model = gs.MLP(width=(15, 10, 40, 20, 80, 3), activation="relu", sigma_w=HE, **LINEAR_COST)
     options = RUN | {"dtype": "float64"}
     v, x = np.eye(3)[:1], np.eye(15)[:1]
-    ds = gs.simulate(model, 20_000, inputs=x, targets=v, **options)
+    ds = gs.simulate(model, 10_000, inputs=x, targets=v, **options)
     return 10 ** (2 * ds.log10_weight_grad_norm.values)
 
 
@@ -131,26 +133,53 @@ def weight_gradient(i):
 def singular(n):
     """Mean singular value of one matrix."""
     model = gs.MLP(depth=1, width=n, activation="identity", init="uniform")
-    values = gs.simulate(model, 6000 // n, progress=False, measure="jacobian")
+    values = gs.simulate(model, 2400 // n, progress=False, measure="jacobian")
     return mean_of((10**values.log10_input_singular_value).mean("index").values)
 
 
+def uniform(moment):
+    """Moment of ln abs(w) of uniform weights of variance 1, one a layer."""
+    model = gs.MLP(depth=6, width=1, activation="identity", init="uniform", **LINEAR_COST)
+    per_layer = log_ratios(model, 4000) / 2
+    mean, error = mean_of(per_layer)
+    if moment == 1:
+        return mean / 5, error / 5
+    square = (per_layer - mean) ** 2
+    return square.mean() / 5, square.std() / 5 / math.sqrt(square.size)
+
+
 @cache
-def gradients_of_nielsen():
-    model = gs.MLP(width=(784, 30, 30, 10), activation="sigmoid", sigma_b=1.0, loss="cross_entropy")
-    x, y = np.full((1, 784), math.sqrt(80.9 / 784)), np.full((1, 10), 0.1)
-    ds = gs.simulate(model, 2000, inputs=x, targets=y, **RUN)
-    return 10 ** (2 * ds.log10_bias_grad_norm.values)
+def published_walk():
+    """log10 of the growth over 100 relu layers of width 100 at the gain as published."""
+    return log_ratios(PUBLISHED, 40) / 2 / LN10
 
 
-def rms_gradient(i):
-    square, error = mean_of(gradients_of_nielsen()[:, i])
-    return math.sqrt(square), 0.5 * error / math.sqrt(square)
+def published_law():
+    return theory.finite_width(PUBLISHED, ()).isel(layer=0)
+
+
+def long_residual():
+    """As `residual`, over twenty blocks of width 100."""
+    model = gs.MLP(depth=21, width=100, cell="residual", **LINEAR_COST)
+    ds = gs.simulate(model, 60, **RUN)
+    last = ds.log10_delta_norm.sel(layer=21)
+    ratio = np.exp(2 * LN10 * (ds.log10_input_grad_norm - last).values)
+    return math.log(ratio.mean()), ratio.std() / ratio.mean() / math.sqrt(ratio.size)
+
+
+def largest_square(n):
+    """Largest squared singular value of ten linear layers."""
+    model = gs.MLP(depth=10, width=n, activation="identity")
+    ds = gs.simulate(model, 40, progress=False, measure="jacobian")
+    return mean_of(100 ** ds.log10_input_singular_value.isel(index=0).values)
 
 
 ROWS = [
     *walk_rows("Hanin and Nica 2018", "relu", 20, 10, "-1.23468", "2.80582"),
     *walk_rows("Hanin and Nica 2018", "identity", 20, 10, "-0.45749", "0.94650"),
+    *walk_rows("Hanin and Nica 2018", "relu", 20, 10, "-1.23468", "2.80582", 3000, 1.0),
+    *walk_rows("Hanin and Nica 2018", "relu", 20, 50, "-6.72215", "15.27615", 1500),
+    *walk_rows("Hanin and Nica 2018", "identity", 50, 50, "-0.98653", "1.99972", 250),
     *walk_rows("Sussillo and Abbott 2014", "relu", 50, 2, "-0.05173878", "0.10816813"),
     Row("Hanin and Nica 2018, relu, n = 50: E ratio^4", "1.1",
         lambda: 1 + Slopes(0.0, 1.0).square_excess(50), fourth_moment),
@@ -170,8 +199,15 @@ ROWS = [
       for i, n in enumerate((15, 10, 40, 20, 80))),
     Row("Glorot and Bengio 2010: mean singular value", "0.84882636",
         lambda: theory.fuss_catalan_moment(1, 0.5), lambda: extrapolated(singular), 1e-3),
-    Row("Nielsen 2015, 2 hidden: rms, layer 1", "0.06246", lambda: nielsen(2)[0],
-        lambda: rms_gradient(0), 0.02 * 0.06246),
-    Row("Nielsen 2015, 2 hidden: rms, layer 2", "0.29852", lambda: nielsen(2)[1],
-        lambda: rms_gradient(1), 0.02 * 0.29852),
+    *(Row(f"one uniform weight: {name} of ln abs(w)", printed, computed,
+          lambda moment=moment: uniform(moment))
+      for moment, name, printed, computed in (
+          (1, "mean", "-0.45069386", lambda: math.log(3) / 2 - 1),
+          (2, "variance", "1", lambda: 1.0))),
+    Row("Sussillo and Abbott 2014, their g, N = D = 100: mean log10", "-0.01804",
+        lambda: published_law().log10_delta_mean.item(), lambda: mean_of(published_walk())),
+    Row("Yang and Schoenholz 2017, tanh, 20 blocks, N = 100: ln growth", "4.191", None,
+        long_residual, error=0.035),
+    Row("Pennington et al. 2017, 10 linear layers, N = 50: E lambda_max", "19.0", None,
+        lambda: largest_square(50), error=0.5),
 ]  # fmt: skip

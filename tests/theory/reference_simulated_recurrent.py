@@ -8,11 +8,22 @@ import numpy as np
 import gradsim as gs
 from gradsim import theory
 
-from .reference import Row, extrapolated, mean_of
+from .reference import Row, extrapolated, mean_of, share_of
+from .reference_recurrent import (
+    CHRONO,
+    GATES,
+    LATCH,
+    POWERS,
+    STEPS,
+    TRIANGULAR,
+    gate,
+    power,
+    tails,
+    triangular,
+)
 from .reference_simulated import LN10, log_ratios
 
 QUIET = {"progress": False}
-SHARED = gs.measurements.lyapunov(k=1, transient=100)
 
 
 @gs.cell("minimal")
@@ -48,33 +59,7 @@ def linear_rnn(n, steps, seeds, **fields):
 
 
 def vanished():
-    share = np.mean(linear_rnn(10, 50, 8000, sigma_w=0.9) < math.log(1e-3))
-    return share, math.sqrt(share * (1 - share) / 8000)
-
-
-def vanished_exactly():
-    """Inverse of the quantile function: the level whose quantile is 1e-3."""
-    from scipy.optimize import brentq
-
-    model = gs.RNN(steps=51, width=10, activation="identity", loss="linear", tied=False,
-                   sigma_w=0.9)  # fmt: skip
-
-    def excess(level):
-        return theory.finite_width(model, [level]).log10_delta_quantile[0].item() + 3
-
-    return brentq(excess, 0.70, 0.73, xtol=1e-7)
-
-
-@cache
-def square_matrices():
-    model = gs.RNN(steps=1, width=10, activation="identity")
-    return gs.simulate(model, 4000, measure="spectrum", **QUIET)
-
-
-def mean_exponent():
-    ds = square_matrices()
-    modulus = np.hypot(ds.eigenvalue_real, ds.eigenvalue_imag)
-    return mean_of(np.log(modulus).mean("index").values)
+    return share_of(linear_rnn(10, 50, 4000, sigma_w=0.9) < math.log(1e-3))
 
 
 def unit(activation, weight, bias, state, steps):
@@ -97,6 +82,43 @@ def surely(value):
     return value, 1e-9 * value
 
 
+@cache
+def given(rows, end):
+    """Gradients and Jacobians of a linear RNN with that matrix, from 20 or 100 steps on."""
+    steps = 100 if len(rows) > 2 else 21
+    net = gs.from_arrays(np.array(rows), np.zeros(len(rows)), cell="vanilla", steps=steps,
+                         activation="identity", loss="linear", targets=[end],
+                         initial_state=tuple(end))  # fmt: skip
+    return gs.simulate(net, 1, measure=["gradient", "jacobian"], **QUIET).isel(seed=0)
+
+
+def symmetric_power(t):
+    rng = np.random.default_rng(3)
+    q, _ = np.linalg.qr(rng.standard_normal((5, 5)))
+    w = q @ np.diag([1.1, 1.0, 0.9, 0.8, 0.5]) @ q.T
+    norm = given(tuple(map(tuple, w)), tuple(q @ np.ones(5) / math.sqrt(5))).log10_state_grad_norm
+    return 10 ** (norm.values[100 - t] - norm.values[100])
+
+
+def triangular_power(t):
+    ds = given(((0.5, 10.0), (0.0, 0.5)), (1.0, 0.0))
+    return 10 ** ds.log10_singular_value.isel(index=0).values[20 - t]
+
+
+@cache
+def forgotten(**fields):
+    """Mean over units of prod f^2 (network, step) from a step to the last: LSTM without weights."""
+    model = gs.RNN(steps=101, width=60, cell="lstm", sigma_w=0.0, loss="linear", **fields)
+    ds = gs.simulate(model, 60 if "chrono" in fields else 1, **QUIET)
+    norm = ds.log10_cell_grad_norm - ds.log10_state_grad_norm.isel(state_step=-1)
+    return 4 * 10 ** (2 * norm).values  # the output gate is 1/2
+
+
+def kept(longest, steps):
+    """E f^steps of chrono biases; the squared norm has f to the power of 2 T."""
+    return mean_of(forgotten(chrono=longest)[:, 101 - steps // 2])
+
+
 def minimal_growth(n):
     """ln E of the growth of the squared gradient per step, once the state is stationary."""
     model = gs.RNN(steps=14, width=n, cell="minimal", sigma_u=1.0, tied=False, loss="linear")
@@ -115,67 +137,23 @@ def euler_growth():
 
 
 @cache
-def gated(cell):
-    """Growth (forget bias, network, step) of the gradients of LSTM or GRU from the last step."""
-    model = gs.RNN(steps=100, width=50, input_width=10, cell=cell, init="uniform", loss="linear",
-                   sigma_w=3**-0.5, sigma_u=(10 / 150) ** 0.5, initial_state="zeros")  # fmt: skip
-    vary = {"forget_bias": [0.0, 1.0]} if cell == "lstm" else None
-    ds = gs.simulate(model, 60, vary=vary, inputs=1, **QUIET)
-    last = ds.log10_state_grad_norm.isel(state_step=-1)
-    kinds = {"h": ds.log10_state_grad_norm - last}
-    if cell == "lstm":
-        kinds["c"] = ds.log10_cell_grad_norm - last
-    return kinds
-
-
-def back(cell, kind, steps, **chosen):
-    return mean_of(gated(cell)[kind].sel(state_step=100 - steps, **chosen).values)
-
-
-@cache
-def shared_exponent(n):
-    model = gs.RNN(steps=500, width=n, sigma_w=3.0)
-    ds = gs.simulate(model, 3000 // n, measure=SHARED, **QUIET)
-    return mean_of(ds.lyapunov_exponent.isel(index=0).values)
-
-
-@cache
-def lags():
-    """Log10 norms (sigma_w, network, step) of the contributions of the steps to dC/dW."""
-    model = gs.RNN(steps=100, width=50, input_width=10, loss="linear", initial_state="zeros")
-    vary = {"sigma_w": [1.0, 1.5], "sigma_u": [0.5, 1.0]}
-    return gs.simulate(model, 400, vary=vary, inputs=1, **QUIET).log10_recurrent_grad_norm
-
-
-def ratio(lag, sigma_w, sigma_u):
-    here = lags().sel(sigma_w=sigma_w, sigma_u=sigma_u)
-    return mean_of((here.sel(step=101 - lag) - here.sel(step=100)).values)
-
-
-@cache
-def alignment():
-    """Squared cosine (network, step) of the states with the leading eigenvector."""
-    model = gs.RNN(steps=100, width=10, activation="identity", init="symmetric")
-    return gs.simulate(model, 1000, measure="spectrum", **QUIET).top_alignment
-
-
-@cache
 def small_matrices():
     model = gs.RNN(steps=100, width=10, activation="identity", tied=False)
-    return gs.simulate(model, 400, measure="lyapunov", **QUIET).lyapunov_exponent
+    return gs.simulate(model, 250, measure="lyapunov", **QUIET).lyapunov_exponent
 
 
 ROWS = [
     Row("Newman 1986, N = 10: lambda_1", "-0.0516601220",
         lambda: theory.lyapunov(10).lyapunov_exponent[0].item(),
-        lambda: mean_of(linear_rnn(10, 30, 4000) / 30)),
+        lambda: mean_of(linear_rnn(10, 30, 2500) / 30)),
     Row("Goodfellow et al. 2016, 10.7: E ln abs(w)", "-0.6351814227",
         lambda: theory.scalar_product(10).mean_log.item() / 10,
         lambda: mean_of(linear_rnn(1, 10, 8000) / 10)),
     Row("Goodfellow et al. 2016, 10.7: P(T = 10 product < 1e-3)", "0.40609",
         lambda: theory.scalar_product(10).below_probability.item(),
         lambda: mean_of((linear_rnn(1, 10, 8000) < math.log(1e-3)) * 1.0)),
-    Row("Newman 1986, N = 10, g = 0.9, T = 50: P(r < 1e-3)", "0.71219", vanished_exactly, vanished),
+    Row("Newman 1986, N = 10, g = 0.9, T = 50: P(r < 1e-3)", "0.71219",
+        lambda: tails(True, 10, 0.9, 50), vanished),
     Row("Newman 1986, N = 10: lambda_5", "-0.34332679",
         lambda: theory.lyapunov(10).lyapunov_exponent[4].item(),
         lambda: mean_of(small_matrices().isel(index=4).values)),
@@ -185,23 +163,23 @@ ROWS = [
     Row("Molgedey et al. 1992, tanh RNN, g = 2: lambda_1", "0.15472423",
         lambda: theory.recurrent(gs.RNN(sigma_w=2.0)).lyapunov_exponent.item(),
         lambda: extrapolated(recurrent), 2e-3),
-    Row("Sompolinsky et al. 1988, one shared matrix, g = 3: lambda_1", "0.31024932",
-        lambda: theory.recurrent(gs.RNN(sigma_w=3.0)).lyapunov_exponent.item(),
-        lambda: extrapolated(shared_exponent), 5e-3),
-    Row("Edelman et al. 1994, N = 10: real eigenvalues", "2.927993",
-        lambda: theory.mean_real_eigenvalues(10),
-        lambda: mean_of((square_matrices().eigenvalue_imag == 0).sum("index").values)),
-    Row("Ginibre, N = 10: E ln abs(det W) / N", "-0.5647813313",
-        lambda: theory.lyapunov(10, tied=True).mean_exponent.item(), mean_exponent),
-    Row("Ginibre, N = 10: P(rho < 1)", "0.37899", None,
-        lambda: mean_of((square_matrices().spectral_radius < 1).values * 1.0), error=0.00153),
-    Row("Ginibre, N = 10: E rho", "1.06441", None,
-        lambda: mean_of(square_matrices().spectral_radius.values), error=0.00052),
-    Row("Ginibre, N = 10: E norm", "1.779", None,
-        lambda: mean_of(square_matrices().spectral_norm.values), error=0.005),
-    Row("Bengio et al. 1994, latch w = 1.25: m^9", "1.33698e-2",
-        lambda: theory.latch(1.25).multiplier.item() ** 9,
-        lambda: surely(through("tanh", 1.25, 0.0, theory.latch(1.25).state.item(), 9))),
+    *(Row(f"Bengio et al. 1994, latch w = {w}: m^{t}", printed.split()[place],
+          lambda w=w, t=t: theory.latch(w).multiplier.item() ** t,
+          lambda w=w, t=t: surely(through("tanh", w, 0.0, theory.latch(w).state.item(), t)))
+      for w, printed in LATCH.items() for t, place in ((9, 3), (19, 4))),
+    *(Row(f"Goodfellow et al. 2016, (10.37), t = {t}: norm", printed.split()[0],
+          lambda t=t: power(t)[0], lambda t=t: surely(symmetric_power(t)))
+      for t, printed in POWERS.items()),
+    *(Row(f"[[.5, 10], [0, .5]]: norm of W^{t}", printed, lambda i=i: triangular()[i],
+          lambda t=t: surely(triangular_power(t)))
+      for i, (t, printed) in enumerate(TRIANGULAR.items()) if t < 20),  # the last is false
+    *(Row(f"LSTM forget gate, b = {b}, T = {t}", printed.split()[i + 1],
+          lambda b=b, i=i: gate(b)[i + 1],
+          lambda b=b, t=t: surely(forgotten(forget_bias=float(b))[0, 101 - t] ** 0.5))
+      for b, printed in GATES.items() for i, t in enumerate(STEPS)),
+    *(Row(f"Tallec and Ollivier 2018, T_max = {top}, T = {t}", printed,
+          lambda top=top, t=t: theory.chrono_retention(top, t), lambda top=top, t=t: kept(top, t))
+      for top, line in CHRONO.items() for t, printed in zip(STEPS, line.split())),
     Row("Pascanu et al. 2013, w = 5, b = -w/2: dx_50 / dx_0", "70064.92322",
         lambda: theory.saddle_nodes(5.0).multiplier.item() ** 50,
         lambda: surely(through("sigmoid", 5.0, -2.5, 0.5, 50))),
@@ -213,22 +191,4 @@ ROWS = [
         lambda: theory.antisymmetric(0.1, width=100).rms.item(), euler_growth),
     Row("Chen et al. 2018, minimalRNN (1, 1, 1, 0): chi_1", "0.364545",
         lambda: theory.minimal_rnn(1.0).chi_1.item(), lambda: extrapolated(minimal_growth), 2e-3),
-    *(Row(f"symmetric, N = 10: alignment after {t} steps", printed, None,
-          lambda t=t: mean_of(alignment().sel(state_step=t).values), error=error)
-      for t, printed, error in ((1, "0.265", 0.006), (10, "0.769", 0.007), (100, "0.974", 0.003))),
-    *(Row(f"tanh RNN, g = {g}, s = {s}: log10 of lag {lag - 1} to lag 0", printed, None,
-          lambda lag=lag, g=g, s=s: ratio(lag, g, s), error=error)
-      for g, s, lag, printed, error in (
-          (1.0, 0.5, 10, "-1.109", 0.020), (1.0, 0.5, 20, "-2.326", 0.031),
-          (1.0, 0.5, 50, "-5.917", 0.065))),
-    Row("tanh RNN, one shared matrix, N = 100, g = 3: lambda_1", "0.28433", None,
-        lambda: shared_exponent(100), error=0.00134),
-    Row("LSTM, b_f = 0, dh_T / dc: log10, 50 steps", "-10.858", None,
-        lambda: back("lstm", "c", 50, forget_bias=0.0), error=0.032),
-    Row("LSTM, b_f = 1, dh_T / dh: log10, 10 steps", "-1.749", None,
-        lambda: back("lstm", "h", 10, forget_bias=1.0), error=0.010),
-    Row("LSTM, b_f = 1, dh_T / dh: log10, 50 steps", "-4.649", None,
-        lambda: back("lstm", "h", 50, forget_bias=1.0), error=0.029),
-    Row("GRU, b_z = 0, dh_T / dh: log10, 50 steps", "-10.406", None,
-        lambda: back("gru", "h", 50), error=0.035),
 ]  # fmt: skip

@@ -52,27 +52,6 @@ def test_norm_bounds__exceed_the_typical_factor_by_a_known_one():
         gaussian_norm_bound(1.0, 0.0)
 
 
-# tanh, sb2 = 0.05, c^1 = 0 at q*: sw2, rho at layer 1 for L = 10, 20, noise scale at L = 20;
-# Schoenholz et al. 2017, two inputs; McCandlish et al. 2018 (noise scale)
-RHO = [
-    (1.0, (0.8378, 0.8207), 0.218),
-    (2.0, (0.2298, 0.05869), 16.0),
-    (3.0, (0.05735, 0.002633), 379),
-]
-
-
-@pytest.mark.parametrize(("sw2", "rho", "noise"), RHO)
-def test_correlation_profile__has_the_table(sw2, rho, noise):
-    ds = correlation_profile("tanh", 20, math.sqrt(sw2), math.sqrt(0.05))
-    total = ds.delta_correlation.values
-    for depth, value in zip((10, 20), rho):  # later layers cancel
-        own = total[0] / total[depth - 1]
-        assert own == pytest.approx(value, rel=2e-4)
-    scale = total[19] / total[0] - 1
-    assert scale == pytest.approx(noise, rel=2e-3 if noise != 16.0 else 5e-3)
-    assert ds.noise_scale[0].item() == pytest.approx(1 / total[0] - 1)
-
-
 def test_correlation_profile__is_that_of_two_inputs():
     """Gradients of orthogonal inputs through shared biases: c^1 = sigma_b^2 / q^1."""
     n, depth, sw, sb = 200, 6, 1.3, 0.4

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gradsim as gs
+from gradsim.activations import activations
 from gradsim.theory import finite_width, random_walk_gain, walk_coefficients
 from gradsim.theory._layer_law import Slopes, cumulants
 
@@ -173,7 +174,9 @@ def test_random_walk_gain__refuses_other_activations():
         random_walk_gain("tanh", 10)
 
 
-WALKS = [("tanh", 1.0, 0.05**0.5), ("erf", 1.5, 0.3)]
+WALKS = [
+    ("tanh", 1.0, 0.05**0.5), ("erf", 1.5, 0.3), ("gelu", 1.2, 0.8), ("sigmoid", 1.0, 1.0),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("activation", "sigma_w", "sigma_b"), WALKS)
@@ -203,6 +206,17 @@ def test_walk_coefficients__are_those_of_simulation(activation, sigma_w, sigma_b
     assert abs(limit[1] - walk.variance.item()) < 4 * error[1]
     assert error[0] < 0.2
     assert walk.attrs["status"] == "derived"
+
+
+@pytest.mark.parametrize("sigma_b", [0.3, 1.0])
+def test_walk_coefficients__are_known_for_every_activation(sigma_b):
+    for name, entry in activations.items():
+        if entry.program is not None:  # that of another test
+            continue
+        walk = walk_coefficients(name, 1.0, sigma_b)
+        assert walk.variance.item() >= 2 * (1 - 1e-12)  # F >= 1: no less than linear weights have
+        assert math.isfinite(walk.drift.item())
+        assert (walk.attrs["status"] == "derived") == (not entry.homogeneous)
 
 
 def test_walk_coefficients__become_those_of_what_the_activation_becomes():
