@@ -25,6 +25,7 @@ SCALES = (0.7, 1.0, 1.2, 2.0, 3.0)
 PAIR_WIDTH, PAIR_DEPTH = 400, 24  # at width 200 chaotic scales measure 1.2 of theory
 TRAINED_W, DEPTHS = (0.5**0.5, 1.0, 1.327009661, 2.0, 4.0), (6, 12, 24, 48)  # the third: critical
 TRAIN_WIDTH, EXAMPLES, STEPS, ONE_IN = 64, 32, 60, 6  # of so many networks one is trained
+REFERENCE = range(0, 96, ONE_IN)  # networks whose median step sets the learning rates
 RATES = (0.01, 0.05, 0.2)  # share of the loss that the first step takes away, to first order
 LEARNT = math.log10(2)  # decades of loss that count as learning
 EDGE, SCALE, MOST, FEWEST = (0.95, 1.05), (0.8, 1.25), 0.9, 0.1
@@ -66,7 +67,7 @@ def _train(sigma_w: float, depth: int, seeds: Any, threads: int | None) -> np.nd
     net = gs.MLP(depth, TRAIN_WIDTH, activation="tanh", sigma_w=sigma_w, sigma_b=BIAS,
                  output="softmax", loss="cross_entropy")  # fmt: skip
     ds, start = train_on_digits(net, seeds, shares=RATES, steps=STEPS, examples=EXAMPLES,
-                                mean_square=1.0, threads=threads)  # fmt: skip
+                                mean_square=1.0, threads=threads, reference=REFERENCE)  # fmt: skip
     change = ds.log10_final_loss - start
     return change.fillna(math.inf).transpose("share", "seed").values
 

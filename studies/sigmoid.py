@@ -73,12 +73,13 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     """Growth of every network with its two factors, its saturated share, and its directions."""
     runs = [factors(run(n, seeds, ("gradient", "signal"), threads)) for n in ARCHITECTURES]
     ds = stacked(runs, "architecture", ARCHITECTURES)
-    few = ds.seed.values[: max(2, ds.sizes["seed"] // SHARE)]
+    few, number = ds.seed.values[ds.seed.values % SHARE == 0], ds.growth.isel(seed=slice(0))
     jacobian = gs.measurements.jacobian(layers=[FIRST])
-    counted = [directions(run(name, few, jacobian, threads)) for name in ARCHITECTURES]
-    text = "number of directions that carry the gradient, of 100; of the first seeds only"
-    number = stacked(counted, "architecture", ARCHITECTURES).reindex(seed=ds.seed)
-    return ds.merge(labelled(directions=(number, text)))
+    if few.size:
+        counted = [directions(run(name, few, jacobian, threads)) for name in ARCHITECTURES]
+        number = stacked(counted, "architecture", ARCHITECTURES)
+    text = f"number of directions that carry the gradient, of 100; of one seed in {SHARE} only"
+    return ds.merge(labelled(directions=(number.reindex(seed=ds.seed), text)))
 
 
 def factors(ds: xr.Dataset) -> xr.Dataset:

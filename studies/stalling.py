@@ -14,10 +14,11 @@ import xarray as xr
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
-from gradsim.studies._layers import Layers, attainable, least_squares, over_seeds
+from gradsim.studies._layers import Layers, attainable, least_squares
 from gradsim.studies._picture import band, canvas, legend
 from gradsim.studies._shares import share
 from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, stacked, tabled
+from gradsim.studies._training import before_and_after
 
 WIDTH, DEPTH, CLASSES, EXAMPLES, STEPS, RATE = 8, 6, 3, 60, 200, 0.2
 NETS = {"sigmoid": 1.0, "tanh": 1.0}  # sigma_w
@@ -65,17 +66,10 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     runs = []
     for name, sigma_w in NETS.items():
         model = gs.MLP(DEPTH, WIDTH, activation=name, sigma_w=sigma_w, output="identity")
-        ds = gs.train(model, seeds, learning_rate=RATE, steps=STEPS, keep=True, inputs=x, targets=y,
-                      threads=threads)  # fmt: skip
-
-        def one(seed: int, model: gs.MLP = model, ds: xr.Dataset = ds) -> list[float]:
-            start = gs.network(model, seed, inputs=x, targets=y)
-            final = start.with_parameters(ds.final_parameter.sel(seed=seed).values)
-            return at_end(Layers(start), Layers(final))
-
-        columns = zip(*over_seeds(one, seeds, threads))
+        ds, numbers = before_and_after(model, seeds, at_end, inputs=x, targets=y, threads=threads,
+                                       learning_rate=RATE, steps=STEPS)  # fmt: skip
         cost = labelled(cost=(10**ds.log10_loss / constant, "cost over that of the best constant"))
-        runs.append(cost.merge(tabled(columns, QUANTITIES, "seed", seed=ds.seed.values)))
+        runs.append(cost.merge(tabled(numbers.T, QUANTITIES, "seed", seed=ds.seed.values)))
     return stacked(runs, "activation", NETS)
 
 
