@@ -18,8 +18,8 @@ from uuid import uuid4
 import numpy as np
 import xarray as xr
 
-from gradsim import _pool
-from gradsim._cluster_worker import config_digest, made_by_users, make_part
+from gradsim import _own, _pool
+from gradsim._cluster_worker import config_digest, make_part
 from gradsim._config import stored_arrays
 from gradsim._manifest import Entry
 from gradsim._registry import brief
@@ -167,7 +167,7 @@ class _Crew:
         self._store = None if store is None else os.path.abspath(store)
         self._config = self._store and config_digest(self._store)
         run = replace(work.run, threads=remote.threads or 1)
-        payload = dumps((run, remote.memory_limit, made_by_users(), KERNEL_HASH))
+        payload = dumps((run, remote.memory_limit, _own.entries(), KERNEL_HASH))
         self._digest = sha256(payload).hexdigest()
         # As a task, not scattered data: the scheduler can make it again when its worker dies.
         self._payload = self._client.submit(bytes, payload, key=f"gradsim-run-{self._token}")

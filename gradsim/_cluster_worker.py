@@ -1,32 +1,20 @@
 """What a worker of a dask cluster does: one part of a run, into the run folder where it sees it."""
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from threading import Lock
-from typing import Any
 
 import xarray as xr
 
-from gradsim import _pool, storage
+from gradsim import _own, _pool, storage
 from gradsim._manifest import Entry
 from gradsim._validate import parse_memory
 from gradsim._work import Work
-from gradsim.activations import activations
-from gradsim.cells import cells
-from gradsim.initializers import initializers
 from gradsim.kernels._jit import KERNEL_HASH
-from gradsim.measurements import measurements
 from gradsim.store import part_path
 
-_REGISTRIES = {
-    "cells": cells,
-    "activations": activations,
-    "initializers": initializers,
-    "measurements": measurements,
-}
 _WORKS: dict[str, Work] = {}
 _PREPARING = Lock()
 
@@ -65,35 +53,12 @@ def _prepared(payload: bytes, digest: str) -> Work:
                     f"the worker has other kernels ({KERNEL_HASH}) than the caller ({kernels}); "
                     "install the same gradsim everywhere"
                 )
-            _register(made)
+            _own.add(made)
             # Once and for all: parts in threads of one process would undo each other's limit.
             _pool.one_blas_thread()
             _WORKS.clear()
             _WORKS[digest] = Work(replace(run, memory=parse_memory(memory_limit)), whole=False)
         return _WORKS[digest]
-
-
-def _register(made: dict[str, dict[str, Any]]) -> None:
-    for kind, entries in made.items():
-        for name, entry in entries.items():
-            if name not in _REGISTRIES[kind]:
-                _REGISTRIES[kind].add(name, entry)
-
-
-def made_by_users() -> dict[str, dict[str, Any]]:
-    """What users added to the registries of gradsim: workers need it too."""
-    own: dict[str, Callable[[Any], bool]] = {
-        "cells": lambda entry: not entry.source,
-        "activations": lambda entry: entry.program is None,
-        "measurements": lambda entry: not entry.source,
-        "initializers": lambda entry: getattr(entry.make, "__module__", "gradsim.").startswith(
-            "gradsim."
-        ),
-    }
-    return {
-        kind: {name: entry for name, entry in registry.items() if not own[kind](entry)}
-        for kind, registry in _REGISTRIES.items()
-    }
 
 
 def config_digest(store: str) -> str:

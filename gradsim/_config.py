@@ -119,12 +119,12 @@ def vary_of(config: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 def call_of(config: Mapping[str, Any], stored: xr.Dataset) -> dict[str, Any]:
-    """Arguments of :func:`gradsim.simulate`, model and seeds among them, of a configuration.
+    """Arguments, model and seeds among them, of the call that a configuration is of.
 
     Parameters
     ----------
     config
-        As :meth:`gradsim.simulate.Run.config` makes it.
+        As :meth:`gradsim.simulate.Run.config` makes it, or that of `train` or a study.
     stored
         Values of the given arrays that the configuration has not, by the names of `ARRAYS`: the
         result itself, or the arrays of a run folder.
@@ -132,24 +132,36 @@ def call_of(config: Mapping[str, Any], stored: xr.Dataset) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is no configuration of `simulate`, or a given array is missing.
+        If it is no such configuration, or a given array is missing.
     """
+    if "study" in config and "source" in config:
+        return {"seeds": seeds_of(config)}
+    if "train" in config:
+        asked = dict(config["train"])
+        vary = {name: list(map(tuples, values)) for name, values in asked.pop("vary")}
+        return _network_call(config, stored) | asked | {"vary": vary}
     if "vary" not in config or "measure" not in config:
         raise ValueError(
-            "gradsim_config must be that of a result of gradsim.simulate to be run again, got one "
-            f"of {sorted(set(config) & {'train', 'study'}) or brief(config)}"
+            "gradsim_config must be that of a result of gradsim.simulate, gradsim.train or a study "
+            f"to be run again, got {brief(config)}"
         )
+    return _network_call(config, stored) | {
+        "vary": vary_of(config),
+        "batch": config["batch"],
+        "measure": [_spec(name, values) for name, values in config["measure"].items()],
+        "dtype": config["dtype"],
+    }
+
+
+def _network_call(config: Mapping[str, Any], stored: xr.Dataset) -> dict[str, Any]:
+    """Arguments that `simulate` and `train` share."""
     model = model_of(config)
     inputs, targets, parameters = (_given(config, name, stored) for name in ARRAYS)
     return {
         "model": model if parameters is None else Network.of_vector(model, parameters),
         "seeds": seeds_of(config),
-        "vary": vary_of(config),
         "inputs": _inputs(config, inputs),
         "targets": None if targets is None else _targets(targets),
-        "batch": config["batch"],
-        "measure": [_spec(name, values) for name, values in config["measure"].items()],
-        "dtype": config["dtype"],
         "key": config["key"],
     }
 

@@ -1,5 +1,8 @@
 """The random numbers of one network in NumPy, from the same addresses as the engine's."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from gradsim._init_scales import input_std, weight_std
@@ -12,7 +15,7 @@ from gradsim.initializers import initializers
 from gradsim.kernels import random
 from gradsim.kernels.draws import STREAMS
 from gradsim.models import MLP, RNN
-from gradsim.tape import Map
+from gradsim.table import Map
 
 
 class Draws:
@@ -24,12 +27,26 @@ class Draws:
         Model with all widths set.
     seed, key
         Its address.
+    kept
+        What was drawn or made for other conditions of the same network and pass, which share it;
+        grows with what is asked for. None draws anew.
     """
 
-    def __init__(self, model: MLP | RNN, seed: int, key: int) -> None:
+    def __init__(
+        self, model: MLP | RNN, seed: int, key: int, kept: dict[Any, np.ndarray] | None = None
+    ) -> None:
         self._model, self._seed, self._key = model, np.uint64(seed), np.uint64(key)
+        self._kept = kept
         self._init = initializers[model.init]
         self.n_out = model.width if isinstance(model, RNN) else model.widths[-1]
+
+    def _once(self, what: tuple[Any, ...], draw: Callable[[], np.ndarray]) -> np.ndarray:
+        """Array by its name among those kept, drawn where there is none."""
+        if self._kept is None:
+            return draw()
+        if what not in self._kept:
+            self._kept[what] = draw()
+        return self._kept[what]
 
     def _normals(
         self, stream: int, layer: int, *shape: int, distribution: str = "gaussian"
@@ -40,16 +57,26 @@ class Draws:
 
     def _weights(self, stream: int, layer: int, std: float, *shape: int) -> np.ndarray:
         """Weights drawn one by one."""
-        return std * self._normals(stream, layer, *shape, distribution=self._init.distribution)
+        kind = self._init.distribution
+        what = stream, layer, shape, kind
+        return std * self._once(
+            what, lambda: self._normals(stream, layer, *shape, distribution=kind)
+        )
 
     def _matrix(self, stream: int, layer: int, rows: int, columns: int) -> np.ndarray:
         """W of an affine map: drawn one by one, or made as a whole."""
         std = weight_std(self._model, columns, rows)
         if self._init.make is None:
             return self._weights(stream, layer, std, rows, columns)
-        address = int(self._key), int(self._seed)
+        what = stream, layer, (rows, columns), self._model.init
+        return std * self._once(what, lambda: self._made(stream, layer, rows, columns))
+
+    def _made(self, stream: int, layer: int, rows: int, columns: int) -> np.ndarray:
+        """W at sigma_w = 1, made as a whole."""
         with one_thread():
-            return std * matrix(self._model, stream, layer, rows, columns, *address)
+            return matrix(
+                self._model, stream, layer, rows, columns, int(self._key), int(self._seed)
+            )
 
     def _biases(self, affine: Map, layer: int, rows: int, columns: int) -> np.ndarray:
         fixed = np.full(rows, affine.constant(self._model))

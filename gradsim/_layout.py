@@ -12,7 +12,7 @@ from gradsim.kernels import ops
 
 if TYPE_CHECKING:
     from gradsim.plan import Group, Options
-    from gradsim.tape import Table
+    from gradsim.table import Table
 
 TILE = 2**22  # elements of a weight matrix held at a time
 STORE_BYTES = 2**27  # weights of a network that are kept for the backward pass
@@ -44,41 +44,50 @@ def _rows_made(group: "Group", active: np.ndarray) -> np.ndarray:
     """Rows of W drawn at each layer: hidden units, or outputs, or the larger of the two."""
     made = np.array(group.widths)
     if not group.recurrent:
-        for layer in range(1, group.layers + 1):
-            hidden = group.widths[layer] if active[layer + 1] > 0 else 0
-            made[layer] = max(hidden, group.n_out if active[layer] > active[layer + 1] else 0)
+        hidden = np.where(active[2:] > 0, made[1:], 0)
+        made[1:] = np.maximum(hidden, np.where(active[1:-1] > active[2:], group.n_out, 0))
     return made
+
+
+def _starts(first: int, sizes: np.ndarray) -> tuple[np.ndarray, int]:
+    """Addresses of consecutive blocks from ``first`` on, and the one after the last."""
+    ends = first + np.cumsum(sizes, dtype=np.int64)
+    return ends - sizes, int(ends[-1]) if len(ends) else first
 
 
 def _place_values(group: "Group", sizes: Sizes) -> Arrays:
     """Addresses of values, their exponent rows, and addresses of slopes, by layer."""
-    table, rows, layers, widths = group.table, group.row_count, group.layers, group.widths
+    table, layers, widths = group.table, group.layers, np.array(group.widths)
+    block = group.row_count * widths  # of all rows of a layer
     address = np.zeros((table.values, layers + 1), np.int64)
     index = np.zeros((table.values, layers + 1), np.int64)
     slopes = np.zeros((max(table.maps, 1), layers + 1), np.int64)
     kept = layers if group.recurrent else layers - 1  # an MLP's output has rows of its own
     for read, written in table.states:
-        for layer in range(kept + 1):
-            if layer < layers:
-                address[read, layer + 1], index[read, layer + 1] = sizes.store, sizes.lines
-            address[written, layer], index[written, layer] = sizes.store, sizes.lines
-            sizes.store, sizes.lines = sizes.store + rows * widths[layer], sizes.lines + 1
+        starts, sizes.store = _starts(sizes.store, block[: kept + 1])
+        lines = np.arange(sizes.lines, sizes.lines + kept + 1)
+        address[written, : kept + 1], index[written, : kept + 1] = starts, lines
+        address[read, 1:], index[read, 1:] = starts[:layers], lines[:layers]
+        sizes.lines += kept + 1
     states = {v for pair in table.states for v in pair}
     saved = saved_values(table, group.options)
     for v in (v for v in range(table.values) if v not in states):
         last = layers if table.below[v] else kept  # what precedes the maps of an output layer
-        for layer in range(1, last + 1):
-            address[v, layer], index[v, layer] = sizes.store, sizes.lines
-            if v in saved:
-                width = widths[layer - table.below[v]]
-                sizes.store, sizes.lines = sizes.store + rows * width, sizes.lines + 1
-        if v not in saved:  # scratch: the next layer writes over it
-            sizes.store, sizes.lines = sizes.store + rows * max(widths), sizes.lines + 1
+        if v in saved:
+            below = table.below[v]
+            starts, sizes.store = _starts(sizes.store, block[1 - below : last + 1 - below])
+            address[v, 1 : last + 1] = starts
+            index[v, 1 : last + 1] = np.arange(sizes.lines, sizes.lines + last)
+            sizes.lines += last
+        else:  # scratch: the next layer writes over it
+            address[v, 1 : last + 1], index[v, 1 : last + 1] = sizes.store, sizes.lines
+            sizes.store, sizes.lines = sizes.store + int(block.max()), sizes.lines + 1
     for code, *_, out, _, _, _, slot in table.ops:
         if code == ops.MAP:
-            for layer in range(1, (layers if table.below[out] else kept) + 1):
-                slopes[slot, layer] = sizes.slopes
-                sizes.slopes += rows * widths[layer - table.below[out]]
+            below = table.below[out]
+            last = layers if below else kept
+            starts, sizes.slopes = _starts(sizes.slopes, block[1 - below : last + 1 - below])
+            slopes[slot, 1 : last + 1] = starts
     return {"address": address, "index": index, "slope_address": slopes}
 
 
@@ -86,27 +95,24 @@ def _place_weights(
     group: "Group", made: np.ndarray, tile: np.ndarray, present: bool, sizes: Sizes
 ) -> tuple[Arrays, bool]:
     """Addresses of W and U by map and layer, and whether all of them are kept."""
-    maps, layers, widths = len(group.table.matrices), group.layers, group.widths
-    weights = np.zeros((maps, layers + 1), np.int64)
-    drives = np.zeros((maps, layers + 1), np.int64)
-    size = [0, *(int(made[i]) * widths[i - 1] for i in range(1, layers + 1))]
-    drive = [0, *(widths[i] * group.n_in for i in range(1, layers + 1))]
-    has_w = [m.weights for m in group.table.matrices]
-    has_u = [m.inputs for m in group.table.matrices]
-    whole = (sum(has_w) * sum(size) + sum(has_u) * sum(drive)) * group.real.itemsize
+    matrices, layers, widths = group.table.matrices, group.layers, np.array(group.widths)
+    weights = np.zeros((len(matrices), layers + 1), np.int64)
+    drives = np.zeros((len(matrices), layers + 1), np.int64)
+    size, drive = made[1:] * widths[:-1], widths[1:] * group.n_in
+    has_w, has_u = sum(m.weights for m in matrices), sum(m.inputs for m in matrices)
+    whole = (has_w * int(size.sum()) + has_u * int(drive.sum())) * group.real.itemsize
     stored = present or group.tied or whole <= STORE_BYTES
     if not stored:
-        sizes.weights = max(int(tile[i]) * widths[i - 1] for i in range(1, layers + 1))
-        sizes.input_weights = max(drive)
-    for m in range(maps if stored else 0):
-        for layer in range(1, layers + 1):
-            if group.tied and layer > 1:
-                weights[m, layer], drives[m, layer] = weights[m, 1], drives[m, 1]
-                continue
-            weights[m, layer], drives[m, layer] = sizes.weights, sizes.input_weights
-            output = not group.recurrent and layer == layers  # the cell's first map alone
-            sizes.weights += 0 if output and m > 0 else has_w[m] * size[layer]
-            sizes.input_weights += has_u[m] * drive[layer]
+        sizes.weights = int((tile[1:] * widths[:-1]).max())
+        sizes.input_weights = int(drive.max())
+        return {"weight_address": weights, "input_address": drives}, stored
+    count = 1 if group.tied else layers  # tied: every step reads the first one's
+    for m, matrix in enumerate(matrices):
+        own_w, own_u = size[:count] * matrix.weights, drive[:count] * matrix.inputs
+        if not group.recurrent and m > 0:
+            own_w[-1] = 0  # the output layer has the cell's first map alone
+        weights[m, 1:], sizes.weights = _starts(sizes.weights, own_w)
+        drives[m, 1:], sizes.input_weights = _starts(sizes.input_weights, own_u)
     return {"weight_address": weights, "input_address": drives}, stored
 
 

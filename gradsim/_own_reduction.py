@@ -81,12 +81,13 @@ class OwnReduction(Reduction):
         self, worker: "Worker", status: np.ndarray, out: np.ndarray, seed: int, key: int
     ) -> None:
         """Call the function on every condition (and example) whose forward pass is finite."""
+        drawn: dict[Any, np.ndarray] = {}  # what the conditions of the network share
         good = (status != NOT_FINITE).reshape(self.entries, -1).all(axis=1)
         for e in np.flatnonzero(good).tolist():
             head, b = divmod(e, self.entries // self.heads)
             model = self._models[head]
             reader = Reader(model, worker.item, worker, head, b if self._alone else None)
-            found = self._call(View(reader, model, seed, key, self._given))
+            found = self._call(View(reader, model, seed, key, self._given, drawn))
             for variable in self.variables:
                 place, shape = self._places[variable.name]
                 values = found[variable.name]

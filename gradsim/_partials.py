@@ -7,6 +7,7 @@ import numpy as np
 from gradsim._measurement import Measurement, Spec, Variable
 from gradsim._reduction import Arrays, Reduction
 from gradsim._registry import brief
+from gradsim.kernels import pair_counts
 from gradsim.kernels import partials as kernel
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.05, 0.5, 0.95)
 LOW, HIGH = -8.0, 1.0
-_CELLS, _SUMS = 1024, 1024
+_CELLS, _SUMS = 4096, 1024  # pairs of int32; sums of a bin that are looked through at once
 
 
 def _edges(spec: Spec) -> tuple[int, int]:
@@ -33,15 +34,15 @@ class Partials(Reduction):
 
     def __init__(self, spec: Spec, group: "Group") -> None:
         super().__init__(spec, group)
-        alone, count, maps = group.options.each or group.examples == 1, group.examples, 1
-        maps = len(group.table.matrices)
-        biggest = max(group.n_in, group.widest)
+        alone, examples = group.options.each or group.examples == 1, group.examples
+        maps, biggest = len(group.table.matrices), max(group.n_in, group.widest)
+        matrices = maps * (2 if group.n_in else 1)
+        whole = biggest * group.widest  # derivatives of a matrix
         self._low, self._bins = _edges(spec)
-        self._parts = maps * (2 if group.n_in else 1)
-        self._first = group.widest
-        whole = biggest * group.widest
-        self._second = max(biggest if alone else whole, maps * group.widest)
-        self._formed = group.widest if alone else whole + 2 * count * biggest
+        self._pairs = max(matrices, maps)
+        self._longest = biggest if alone else 0
+        self._numbers = 1 + maps * group.widest + matrices * (biggest if alone else whole)
+        self._formed = 0 if alone else whole + 2 * examples * biggest
         self._side = self._bins + 2 + len(spec.get("quantiles")) + 1
 
     @classmethod
@@ -81,15 +82,23 @@ class Partials(Reduction):
     def scratch(self) -> Arrays:
         """Arrays in the order of the kernel."""
         return [
-            np.zeros((self._parts, self._first)),
-            np.zeros((self._parts, self._second)),
-            np.zeros((1, _CELLS), np.int64),
+            np.zeros((1, self._numbers)),
+            np.zeros((2 * self._pairs, 4), np.int64),
+            np.zeros((1, 2), np.int64),
+            np.zeros((2, self._bins + 2), np.int64),
+            np.zeros((pair_counts.TABLES, _CELLS), np.int64),
+            np.zeros((2, self._longest), np.int64),
+            np.zeros((pair_counts.FRACTIONS, self._longest)),
+            np.zeros((pair_counts.STARTS, pair_counts.BUCKETS + 2), np.int64),
             np.zeros((1, _SUMS)),
-            np.array([[self._low - 1.0, *self.spec.get("quantiles")]]),
-            np.zeros((1, self._bins + 2), np.int64),
-            np.zeros((self._parts, 2), np.int64),
+            np.array([[self._low - 1.0, self._grain, *self.spec.get("quantiles")]]),
             np.zeros((1, self._formed)),
         ]
+
+    @property
+    def _grain(self) -> float:
+        """What logs are multiples of, so that a sum that is near any bin is exact."""
+        return 2.0 ** (int(self._bins + 2).bit_length() - 53)
 
     def shape(self, seeds: int) -> tuple[int, int]:
         """(s * entries + e) * L + layer; of weights, then of biases: counts, quantiles, zeros."""

@@ -107,6 +107,17 @@ def check_alike(sources: Sequence[Source]) -> None:
             raise ValueError(f"merge: {first.path!r} and {other.path!r} differ: {text}")
 
 
+def check_open(sources: Sequence[Source], caller: str) -> None:
+    """Refuse results with a verdict, which is of all their networks together."""
+    for source in sources:
+        if "level" in source.config:
+            raise ValueError(
+                f"{caller}: {source.path!r} is the result of the study {source.config['study']!r}, "
+                "whose estimates and verdict are of all its networks together; run the study with "
+                "the seeds that you want (given a store, gs.extend and gs.merge take that)"
+            )
+
+
 class Reader:
     """Reads any seeds of pieces, with few files open.
 

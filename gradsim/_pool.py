@@ -101,8 +101,8 @@ def run_pass(
 class Bar:
     """Progress over all passes: silent unless the run is long and stderr is a terminal."""
 
-    def __init__(self, total: int, progress: bool | None) -> None:
-        self._total, self._done = total, 0
+    def __init__(self, total: int, progress: bool | None, unit: str = "layer") -> None:
+        self._total, self._done, self._unit = total, 0, unit
         self._wanted = sys.stderr.isatty() if progress is None else progress
         self._after = 0.0 if progress else BAR_AFTER_SECONDS
         self._begin = time.monotonic()
@@ -121,8 +121,9 @@ class Bar:
             return
         if self._bar is None and time.monotonic() - self._begin >= self._after:
             self._bar = tqdm(
-                total=self._total, desc="gradsim", unit="layer", unit_scale=True, mininterval=0.2
-            )
+                total=self._total, desc="gradsim", unit=self._unit, unit_scale=True,
+                mininterval=0.2,
+            )  # fmt: skip
         if self._bar is not None:
             self._bar.n = min(self._done + ticks, self._total)
             self._bar.refresh()

@@ -8,7 +8,7 @@ from gradsim.cells import maps_of, table_of
 from gradsim.kernels.ops import LINEAR
 from gradsim.models import MLP, RNN
 from gradsim.scaled import Scaled, outer_sum, row_sum, times
-from gradsim.tape import Map
+from gradsim.table import Map
 
 if TYPE_CHECKING:
     from gradsim.plan import Pass

@@ -76,12 +76,6 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         """Return the number of entries."""
         return len(self._entries)
 
-    def register(self, name: str, entry: Entry) -> None:
-        """Add an entry under a name that is not taken."""
-        if name in self._entries:
-            raise ValueError(f"{self._kind} {name!r} exists already")
-        self._entries[name] = entry
-
     def __repr__(self) -> str:
         """Table of all entries."""
         rows = [("name", *self._columns)]

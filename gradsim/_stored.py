@@ -5,38 +5,42 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from gradsim._config import call_of, differences, stored_arrays, text, without_seeds
+from gradsim._config import call_of, differences, text, without_seeds
 from gradsim._pieces import resolved, source_of_run
 from gradsim._run_files import is_run
-from gradsim._work import Work, cut
+from gradsim._work import Call, Parts, Work, cut
 from gradsim.merge import assemble
 from gradsim.store import RunFolder, Writer, writing
 
 if TYPE_CHECKING:
     from gradsim._cluster import Remote
-    from gradsim.simulate import Run
 
 RESULT = "result.nc"
 
 
 def run_stored(
-    run: "Run", store: Any, progress: bool | None, remote: "Remote | None" = None
+    run: Call, store: Any, progress: bool | None, remote: "Remote | None" = None
 ) -> xr.Dataset:
     """Run what a folder does not have yet, here or on a cluster; the whole result."""
     path = resolved(store, "simulate")
-    work = Work(run, whole=False)
-    with writing(path, run.config(), work.part_seeds, stored_arrays(run)) as folder:
+    work = run.work(whole=False)
+    with writing(path, run.config(), work.part_seeds, run.arrays()) as folder:
         parts = cut(folder.missing(), folder.part_seeds)
-        (complete if remote is None else remote.complete)(work, folder, parts, progress)
+        if remote is None:
+            complete(work, folder, parts, progress)
+        else:
+            assert isinstance(work, Work)  # simulate alone takes a client
+            remote.complete(work, folder, parts, progress)
         return result(folder, run.memory)
 
 
 def complete(
-    work: Work, folder: Writer, parts: Iterable[range], progress: bool | None = None
+    work: Parts, folder: Writer, parts: Iterable[range], progress: bool | None = None
 ) -> None:
     """Run parts and write them: one is written while the next one runs.
 
@@ -65,7 +69,7 @@ def result(folder: RunFolder, memory: int) -> xr.Dataset:
     return assemble([source_of_run(folder)], path, "simulate", memory=memory, spill=True)
 
 
-def run_again(config: dict[str, Any], arrays: Any, seeds: Any, **options: Any) -> "Run":
+def run_again(config: dict[str, Any], arrays: Any, seeds: Any, **options: Any) -> Call:
     """The checked call of a stored configuration, with other seeds.
 
     Raises
@@ -73,9 +77,7 @@ def run_again(config: dict[str, Any], arrays: Any, seeds: Any, **options: Any) -
     ValueError
         If this session would run something else, as with a cell of that name but other arithmetic.
     """
-    from gradsim.simulate import prepare
-
-    run = prepare(**call_of(config, arrays) | {"seeds": seeds} | options)
+    run = prepared(config, call_of(config, arrays) | {"seeds": seeds} | options)
     now = without_seeds(json.loads(text(run.config())))
     wrong = differences(without_seeds(config), now)
     if wrong:
@@ -83,8 +85,20 @@ def run_again(config: dict[str, Any], arrays: Any, seeds: Any, **options: Any) -
     return run
 
 
+def prepared(config: dict[str, Any], call: dict[str, Any]) -> Call:
+    """A call of the kind that a configuration is of, checked."""
+    if "study" in config:
+        # Programs beside this one, that are built upon it: started by name.
+        return import_module("gradsim.studies._parts").prepare(config, **call)
+    if "train" in config:
+        from gradsim.train import prepare
+    else:
+        from gradsim.simulate import prepare
+    return prepare(**call)
+
+
 @contextlib.contextmanager
-def grown(path: str, run: "Run", progress: bool | None) -> Iterator[Writer]:
+def grown(path: str, run: Call, progress: bool | None) -> Iterator[Writer]:
     """Give a run folder the seeds of a run, whose first ones are its own, and complete it.
 
     Raises
@@ -92,7 +106,7 @@ def grown(path: str, run: "Run", progress: bool | None) -> Iterator[Writer]:
     ValueError
         If it has other seeds, or as `writing` does.
     """
-    config, work = run.config(), Work(run, whole=False)
+    config, work = run.config(), run.work(whole=False)
     if is_run(path):
         held = RunFolder(path)
         if list(held.seeds) != list(run.seeds[: len(held.seeds)]):
@@ -101,7 +115,7 @@ def grown(path: str, run: "Run", progress: bool | None) -> Iterator[Writer]:
                 "remove it"
             )
         config = config | {"seeds": held.config["seeds"]}
-    with writing(path, config, work.part_seeds, stored_arrays(run)) as folder:
+    with writing(path, config, work.part_seeds, run.arrays()) as folder:
         if len(folder.seeds) < len(run.seeds):
             folder.set_seeds(run.seeds)
         complete(work, folder, cut(folder.missing(), folder.part_seeds), progress)

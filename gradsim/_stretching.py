@@ -207,7 +207,8 @@ JACOBIAN = Measurement(
         Variable(
             "log10_singular_value", "log10 of a singular value of the Jacobian to the output",
             "log10 sigma_i of d a^L / d z^l, or of d h_T / d h_t, averaged over examples; of a "
-            "cell with several affine maps z is what delta is the gradient of",
+            "cell with several affine maps z is what delta is the gradient of; layer or step 0 is "
+            "log10_input_singular_value",
             extra=("index",),
         ),
         Variable(

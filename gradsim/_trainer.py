@@ -54,12 +54,20 @@ class Trainer:
         Passes over the examples of a step, and over all; the same where a step takes all.
     stop
         As in :class:`Engine`.
+    done
+        One number, which counts the steps of all its networks as they are done.
     """
 
     def __init__(
-        self, model: Model, settings: Settings, step_pass: Pass, whole_pass: Pass, stop: np.ndarray
+        self,
+        model: Model,
+        settings: Settings,
+        step_pass: Pass,
+        whole_pass: Pass,
+        stop: np.ndarray,
+        done: list[int],
     ) -> None:
-        self._settings, self._stop = settings, stop
+        self._settings, self._stop, self._done = settings, stop, done
         self.parameters = Parameters.of(model)
         self._rates = settings.rates(self.parameters.count)
         self._engine = Engine(model, step_pass, self.parameters, stop)
@@ -85,6 +93,7 @@ class Trainer:
                 out["status"][...], out["stop_iteration"][...] = status, k
                 return
             state = self._move(theta, state, k, out)
+            self._done[0] += 1
             if not np.isfinite(theta).all():
                 out["status"][...], out["stop_iteration"][...] = NOT_FINITE, k + 1
                 return

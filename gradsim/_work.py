@@ -5,10 +5,10 @@ process, by a worker of a cluster) and where it goes (memory, a run folder) is u
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import xarray as xr
 
@@ -26,6 +26,54 @@ PART_BYTES = 2**25  # results of a part
 PART_SECONDS = 20.0  # of one thread, roughly: what a killed process loses
 MOST_SEEDS = 2**20
 WRITTEN = 4  # parts in memory where they are written: one runs, one is written, with their copies
+
+
+class Parts(Protocol):
+    """A call that takes any of its seeds, a part at a time."""
+
+    @property
+    def part_seeds(self) -> int:
+        """Seeds of a part: a power of two that the configuration alone decides."""
+        ...
+
+    def bar(self, seeds: int, progress: bool | None) -> AbstractContextManager["_pool.Bar"]:
+        """Progress over a number of seeds."""
+        ...
+
+    def part(self, places: range, bar: "_pool.Bar") -> xr.Dataset:
+        """Result of the seeds at some places (consecutive)."""
+        ...
+
+
+class Call(Protocol):
+    """A checked call of `simulate`, of `train` or of a study, whose networks go by their seeds."""
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """Networks."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it may take."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """Name of the precision of its networks."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """What rebuilds it, as plain data."""
+        ...
+
+    def arrays(self) -> xr.Dataset:
+        """Given arrays that the configuration does not hold by value."""
+        ...
+
+    def work(self, *, whole: bool = True) -> Parts:
+        """Itself cut into parts; with ``whole`` all results are to be in memory at once."""
+        ...
 
 
 class Work:

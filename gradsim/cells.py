@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradsim._registry import Registry, source_text
-from gradsim.tape import Field, Map, Table, trace
+from gradsim.table import Field, Map, Table
+from gradsim.tape import trace
 
 MLP_ONLY, RNN_ONLY, ANY = ("MLP",), ("RNN",), ("MLP", "RNN")
 

@@ -12,12 +12,9 @@ import xarray as xr
 from llvmlite.binding import get_host_cpu_name
 
 from gradsim._measurement import LAYERED, NETWORK, STATES, Spec, Variable
-from gradsim.activations import activations
-from gradsim.cells import cells, table_of
-from gradsim.initializers import initializers
+from gradsim.cells import cells
 from gradsim.kernels import measure as slots
 from gradsim.kernels._jit import KERNEL_HASH
-from gradsim.kernels.ops import MAP
 from gradsim.measurements import measurements
 from gradsim.models import RNN
 
@@ -136,29 +133,29 @@ class Collector:
         return sum(math.prod(self._shape(v)) * np.dtype(v.kind).itemsize for v in self._variables)
 
     def allocate(self) -> None:
-        """Make room for the result: NaN, or 0 for a status."""
+        """Make room for the result; what it holds comes with its chunks or parts."""
         for variable in self._variables:
-            kind = np.dtype(variable.kind)
-            fill = np.nan if kind.kind == "f" else 0
-            self._arrays[variable.name] = np.full(self._shape(variable), fill, kind)
+            self._arrays[variable.name] = np.empty(self._shape(variable), variable.kind)
 
     def add(self, item: "Pass", first: int, results: "Results") -> None:
         """Place the results of one chunk whose seeds start at position ``first``."""
         conditions = list(item.conditions)
         place = slice(first, first + results.seeds)
         for variable in self._variables:
-            owner = self._owner[variable.name].name
+            owner, out = self._owner[variable.name].name, self._arrays[variable.name]
             if owner in self._reductions:
                 values = results.reduced(owner, variable.name)
             elif variable.dims == STATES and _STATES[variable.name] >= item.scalars["cells"]:
-                continue  # a cell without a memory: NaN
+                out[conditions, place] = np.nan  # a cell without a memory
+                continue
             else:
                 values = _from_results(variable, results)
             values = values.reshape(results.seeds, len(conditions), -1, *values.shape[2:])
             values = np.moveaxis(values, 1, 0)  # condition, seed, example or 1, …
             if not self._each(variable):
                 values = values[:, :, 0]
-            out = self._arrays[variable.name]
+            if values.shape[2:] != out.shape[2:]:  # others have more layers, or more values
+                out[conditions, place] = np.nan
             out[(conditions, place, *map(slice, values.shape[2:]))] = values
 
     def insert(self, first: int, part: xr.Dataset) -> None:
@@ -173,7 +170,7 @@ class Collector:
         run = self._run
         data = {v.name: self._array(v) for v in self._variables}
         ds = xr.Dataset(data, coords=self._coords())
-        ds.attrs = attributes("simulate", run.config(), run, seconds)
+        ds.attrs = attributes("simulate", run.config(), run.dtype, run.threads, seconds)
         return ds
 
     def _dim(self) -> str:
@@ -250,7 +247,9 @@ def version() -> str:
     return __version__
 
 
-def attributes(call: str, config: dict[str, Any], run: "Run", seconds: float) -> dict[str, str]:
+def attributes(
+    call: str, config: dict[str, Any], dtype: str, threads: int, seconds: float
+) -> dict[str, str]:
     """Attributes of the result of a public call: what it was, and what rebuilds it."""
     return {
         "title": TITLE,
@@ -259,11 +258,12 @@ def attributes(call: str, config: dict[str, Any], run: "Run", seconds: float) ->
         "references": "see the documentation of gradsim",
         "Conventions": CONVENTIONS,
         "gradsim_config": json.dumps(config, sort_keys=True, separators=(",", ":")),
-        "gradsim_provenance": json.dumps(_provenance(run, seconds), sort_keys=True),
+        "gradsim_provenance": json.dumps(provenance(dtype, threads, seconds), sort_keys=True),
     }
 
 
-def _provenance(run: "Run", seconds: float) -> dict[str, Any]:
+def provenance(dtype: str, threads: int, seconds: float) -> dict[str, Any]:
+    """What made a result, in how long."""
     import numba
     import scipy
 
@@ -278,8 +278,8 @@ def _provenance(run: "Run", seconds: float) -> dict[str, Any]:
             "xarray": xr.__version__,
         },
         "cpu": f"{platform.machine()} {get_host_cpu_name()}",  # what LLVM compiles for
-        "dtype": run.options.dtype.name,
-        "threads": run.threads,
+        "dtype": dtype,
+        "threads": threads,
         "kernel_hash": KERNEL_HASH,
         "elapsed_seconds": round(seconds, 3),
     }
@@ -289,23 +289,6 @@ def maker(provenance: dict[str, Any]) -> dict[str, Any]:
     """What of a provenance decides the bits of a result."""
     names = ("schema", "software", "cpu", "dtype", "kernel_hash")
     return {name: provenance.get(name) for name in names}
-
-
-def sources(models: Any, specs: tuple[Spec, ...]) -> dict[str, dict[str, str]]:
-    """Text of what users wrote, by kind and name: what a reader needs to run the call again."""
-    known, phis = list(activations.values()), set()
-    for model in models:
-        named = [row[4] for row in table_of(model).ops if row[0] == MAP and row[4] >= 0]
-        phis |= {known[code].name for code in named} | {model.activation, model.last_activation}
-    programs = {phi: activations[phi].program for phi in sorted(phis) if phi in activations}
-    used = {
-        "activations": {phi: program.source for phi, program in programs.items() if program},
-        "cells": {model.cell: cells[model.cell].source for model in models},
-        "initializers": {model.init: initializers[model.init].source for model in models},
-        "measurements": {spec.name: measurements[spec.name].source for spec in specs},
-    }
-    written = {kind: {k: v for k, v in texts.items() if v} for kind, texts in used.items()}
-    return {kind: texts for kind, texts in written.items() if texts}
 
 
 def describe(model: Any) -> dict[str, Any]:

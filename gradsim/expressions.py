@@ -139,7 +139,7 @@ def activation(name: str, f: Callable[[Any, Any], Any]) -> Activation:
         what = "built-in" if known.program is None else "existing"
         raise ValueError(f"activation(name={name!r}): the name of an {what} activation is taken")
     entry = describe(name, program)
-    activations.register(name, entry)
+    activations.add(name, entry)
     return entry
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from gradsim._config import differences
-from gradsim._pieces import Source, resolved, source_of, source_of_run
+from gradsim._pieces import Source, check_open, resolved, source_of, source_of_run
 from gradsim._run_files import is_run
 from gradsim._stored import grown, result, run_again
 from gradsim._validate import parse_memory, parse_progress, parse_seeds
@@ -29,7 +29,8 @@ def extend(
     Parameters
     ----------
     path
-        A result file or a run folder of :func:`gradsim.simulate`.
+        A result file of :func:`gradsim.simulate` or :func:`gradsim.train`, or a run folder of them
+        or of a study.
     seeds
         n: all of 0..n-1; or integers.  Those that it has are not run again.
     threads, memory_limit, progress
@@ -45,8 +46,8 @@ def extend(
     Raises
     ------
     ValueError
-        If the call cannot be made again: made by other kernels, with a cell that this session does
-        not have, or not by `simulate`.
+        If the call cannot be made again: made by other kernels, or with a cell that this session
+        does not have.  Or if it is the file of a study, whose verdict is of all its networks.
     TypeError, MemoryError, OSError
         As :func:`gradsim.simulate` and :func:`gradsim.load` do.
 
@@ -84,6 +85,7 @@ def _union(held: Any, asked: Any) -> Any:
 def _extend_file(
     source: Source, asked: Any, options: dict[str, Any], progress: bool | None
 ) -> xr.Dataset:
+    check_open([source], "extend")
     held = [int(seed) for seed in source.declared]
     together = _union(held, asked)
     memory = parse_memory(options["memory_limit"])

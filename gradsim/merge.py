@@ -11,7 +11,16 @@ import numpy as np
 import xarray as xr
 
 from gradsim import _config, storage
-from gradsim._pieces import Piece, Reader, Source, check_alike, reading, resolved, source_of
+from gradsim._pieces import (
+    Piece,
+    Reader,
+    Source,
+    check_alike,
+    check_open,
+    reading,
+    resolved,
+    source_of,
+)
 from gradsim._registry import brief
 from gradsim._slabs import growing
 from gradsim._validate import parse_memory
@@ -49,8 +58,9 @@ def merge(
     Raises
     ------
     ValueError
-        If configurations, kernels or the results of a shared seed differ, seeds are missing, or a
-        file is damaged; says which.
+        If configurations, kernels or the results of a shared seed differ, seeds are missing, a
+        file is damaged, or it is the file of a study, whose verdict is of all its networks; says
+        which.
     MemoryError
         If the result does not fit and `path` is None.
     OSError
@@ -75,6 +85,7 @@ def merge(
     if not listed:
         raise ValueError("merge: paths must not be empty")
     sources = [source_of(resolved(item, "merge")) for item in listed]
+    check_open(sources, "merge")
     return assemble(sources, path, "merge", gaps=gaps, memory=parse_memory(memory_limit))
 
 

@@ -20,7 +20,7 @@ from gradsim._reduction import Reduction
 from gradsim.cells import cells, table_of
 from gradsim.examples import Inputs, Targets
 from gradsim.models import MLP, RNN
-from gradsim.tape import Table
+from gradsim.table import Table
 from gradsim.workspace import Shapes, work_shapes
 
 Model = MLP | RNN

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gradsim import _own
 from gradsim._cluster import Remote
 from gradsim._config import array_text, compact, given_arrays, input_coords, stored_arrays
 from gradsim._stored import run_stored
@@ -20,7 +21,7 @@ from gradsim._validate import (
     parse_threads,
 )  # fmt: skip
 from gradsim._work import Work
-from gradsim.dataset import describe, sources
+from gradsim.dataset import describe
 from gradsim.examples import Inputs, Targets, parse_inputs, parse_targets
 from gradsim.inputs import resolve
 from gradsim.measurements import Spec, measurements, parse
@@ -52,19 +53,32 @@ class Run:
         """Whether every example is a result of its own."""
         return self.options.each
 
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype."""
+        return self.options.dtype.name
+
+    def arrays(self) -> xr.Dataset:
+        """Given arrays that the configuration does not hold by value."""
+        return stored_arrays(self)
+
+    def work(self, *, whole: bool = True) -> Work:
+        """Itself cut into parts; with ``whole`` all results are to be in memory at once."""
+        return Work(self, whole=whole)
+
     def config(self) -> dict[str, Any]:
         """What rebuilds the call, as plain data."""
         arrays = {name: array_text(array) for name, array in given_arrays(self).items()}
         coords = input_coords(self)
         return (
             self.source
-            | sources(self.sweep.models, self.measure)
+            | _own.texts(self.sweep.models, self.measure)
             | ({"input_coords": coords} if coords else {})
             | {
                 "seeds": compact(self.seeds),
                 "key": self.key,
                 "measure": {spec.name: dict(spec.parameters) for spec in self.measure},
-                "dtype": self.options.dtype.name,
+                "dtype": self.dtype,
                 "batch": "each" if self.each else "mean",
                 "examples": self.inputs.count,
                 "inputs": None,
@@ -174,9 +188,9 @@ def simulate(
         return run_stored(run, store, progress, remote)
     if remote is not None:
         return remote.run(run, progress)
-    work, places = Work(run), range(len(run.seeds))
+    work, places = run.work(), range(len(run.seeds))
     with work.bar(len(places), progress) as bar:
-        return work.part(places, bar).assign_coords(stored_arrays(run).coords)
+        return work.part(places, bar).assign_coords(run.arrays().coords)
 
 
 def prepare(

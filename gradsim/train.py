@@ -1,31 +1,23 @@
 """`train`: ensembles of networks under gradient descent, every step with its norms."""
 
-import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gradsim import _pool
-from gradsim._memory import pass_bytes, require
 from gradsim._registry import brief
-from gradsim._train_engine import Data, options, plan
-from gradsim._train_results import Condition, Results
+from gradsim._stored import run_stored
+from gradsim._train_results import Condition
 from gradsim._train_settings import VARIABLE, Settings
-from gradsim._trainer import Trainer
-from gradsim.dataset import attributes
+from gradsim._training import Training
+from gradsim._validate import parse_progress
 from gradsim.models import MLP, RNN
-from gradsim.network import Network, network
-from gradsim.plan import Pass
-from gradsim.simulate import Run, prepare
+from gradsim.network import Network
+from gradsim.simulate import Run
+from gradsim.simulate import prepare as prepare_run
 from gradsim.sweep import check_sequence, label, values_of
-
-POLL_SECONDS = 0.1
-Job = tuple[int, Condition, tuple[Pass, Pass], range]
 
 
 def train(
@@ -50,6 +42,8 @@ def train(
     key: int = 0,
     threads: int | None = None,
     memory_limit: int | None = None,
+    progress: bool | None = None,
+    store: Any = None,
 ) -> xr.Dataset:
     """Train an ensemble of networks by gradient descent on the mean cost over examples.
 
@@ -58,7 +52,7 @@ def train(
 
     Parameters
     ----------
-    model, seeds, inputs, targets, key, threads, memory_limit
+    model, seeds, inputs, targets, key, threads, memory_limit, progress, store
         As in :func:`gradsim.simulate`.  A Network gives the weights to start from.
     optimizer
         "sgd", "momentum" (the heavy ball), "rmsprop" or "newton".  The last scales the gradient
@@ -99,7 +93,7 @@ def train(
 
     Raises
     ------
-    TypeError, ValueError, MemoryError
+    TypeError, ValueError, MemoryError, OSError
         As :func:`gradsim.simulate` does, before any work.
     KeyboardInterrupt
         Ctrl-C, once all workers have stopped.
@@ -116,37 +110,58 @@ def train(
     >>> ds.log10_gradient_norm.dims, bool((ds.log10_final_loss < ds.log10_loss[:, 0]).all())
     (('seed', 'iteration', 'layer'), True)
     """
-    settings = Settings(
-        optimizer=optimizer, learning_rate=learning_rate, steps=steps, batch_size=batch_size,
-        clip=clip, clip_by=clip_by, l2=l2, momentum=momentum, decay=decay, epsilon=epsilon,
-        damping=damping,
+    progress = parse_progress(progress)
+    training = prepare(
+        model, seeds, optimizer=optimizer, learning_rate=learning_rate, steps=steps,
+        batch_size=batch_size, clip=clip, clip_by=clip_by, l2=l2, momentum=momentum, decay=decay,
+        epsilon=epsilon, damping=damping, keep=keep, vary=vary, inputs=inputs, targets=targets,
+        key=key, threads=threads, memory_limit=memory_limit,
     )  # fmt: skip
+    if store is not None:
+        return run_stored(training, store, progress)
+    work, places = training.work(), range(len(training.seeds))
+    with work.bar(len(places), progress) as bar:
+        return work.part(places, bar).assign_coords(training.arrays().coords)
+
+
+def prepare(
+    model: Any,
+    seeds: Any,
+    *,
+    keep: Any,
+    vary: Any,
+    inputs: Any,
+    targets: Any,
+    key: Any,
+    threads: Any,
+    memory_limit: Any,
+    **asked: Any,
+) -> Training:
+    """Check every argument of :func:`train`; ``asked`` are those that a simulation has not."""
+    settings = Settings(**asked)
     if not isinstance(keep, bool | np.bool_):
         raise TypeError(f"train(keep={brief(keep)}): keep must be True or False")
     vary = {} if vary is None else vary
     of_model, of_settings = _split(vary)
-    run = prepare(
+    run = prepare_run(
         model, seeds, vary=of_model, inputs=inputs, targets=targets, batch="mean",
         measure=("gradient",), dtype="float64", key=key, threads=threads,
         memory_limit=memory_limit,
     )  # fmt: skip
-    begin = time.perf_counter()
-    conditions = list(_conditions(run, settings, of_settings, list(vary)))
+    conditions = tuple(_conditions(run, settings, of_settings, list(vary)))
     for condition in conditions:
         _check(condition, run.inputs.count)
     labels = dict(zip(run.sweep.dims, run.sweep.labels))
     labels |= {name: label(name, values) for name, values in of_settings.items()}
-    results = Results(run, {name: labels[name] for name in vary}, conditions, bool(keep))
-    require(run.memory, result_and_copy=2 * results.nbytes())
-    results.allocate()
-    crew = _Crew(run, model if isinstance(model, Network) else None, results)
-    with _pool.one_blas_thread():
-        crew.run(conditions)
-    ds = results.dataset()
-    asked = asdict(settings) | {"vary": [[name, _plain(vary[name])] for name in vary]}
-    config = {k: v for k, v in run.config().items() if k not in ("measure", "batch", "vary")}
-    ds.attrs = attributes("train", config | {"train": asked}, run, time.perf_counter() - begin)
-    return ds
+    return Training(
+        run=run,
+        base=model if isinstance(model, Network) else None,
+        settings=settings,
+        keep=bool(keep),
+        vary={name: _plain(vary[name]) for name in vary},
+        labels={name: labels[name] for name in vary},
+        conditions=conditions,
+    )
 
 
 def _plain(values: Any) -> list[Any]:
@@ -192,84 +207,4 @@ def _check(condition: Condition, examples: int) -> None:
         raise ValueError(
             "train(batch_size=1): under norm='batch' the examples of a step are its batch; "
             "batch_size must be at least 2"
-        )
-
-
-class _Crew:
-    """Trains all networks of a call on a thread pool; each is trained by one thread alone."""
-
-    def __init__(self, run: Run, base: Network | None, results: Results) -> None:
-        self._run, self._base, self._results = run, base, results
-        self._stop = np.zeros((1, 1), np.int64)
-        self._inputs = run.inputs.plain() if run.inputs.array is not None else None
-        if self._inputs is None and run.inputs.asked:
-            self._inputs = run.inputs.count
-        self._targets = None if run.targets is None else run.targets.plain(run.inputs)
-
-    def run(self, conditions: list[Condition]) -> None:
-        """Train every network of every condition."""
-        threads = self._threads(conditions)
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="gradsim")
-        pending: set[Future[None]] = set()
-        queue = self._jobs(conditions, threads)
-        try:
-            while True:
-                while len(pending) < 2 * threads and (job := next(queue, None)) is not None:
-                    pending.add(pool.submit(self._job, *job))
-                if not pending:
-                    break
-                done, pending = wait(pending, POLL_SECONDS, FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-        finally:
-            self._stop[0, 0] = 1
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _threads(self, conditions: list[Condition]) -> int:
-        """Workers that fit into memory; MemoryError before any work where not even one does."""
-        memory, result = self._run.memory, 2 * self._results.nbytes()
-        count = self._run.inputs.count
-        largest = max(
-            2 * pass_bytes(c.model, count, options(c.settings.curved), True) for c in conditions
-        )
-        require(memory, result_and_copy=result, network=largest)
-        return max(1, min(self._run.threads, (memory - result) // largest))
-
-    def _jobs(self, conditions: list[Condition], threads: int) -> Iterator[Job]:
-        """Condition and places of its seeds, with its passes: made when they are due."""
-        seeds = len(self._run.seeds)
-        size = -(-seeds // threads)
-        for c, condition in enumerate(conditions):
-            passes = self._passes(condition)
-            for first in range(0, seeds, size):
-                yield c, condition, passes, range(first, min(first + size, seeds))
-
-    def _passes(self, condition: Condition) -> tuple[Pass, Pass]:
-        """Passes over the examples of a step, and over all examples."""
-        model, count = condition.model, self._run.inputs.count
-        step_count = condition.settings.batch_size or count
-        shape = Data(self._network(model, 0)).y.shape
-        curved = condition.settings.curved
-        if step_count == count:
-            return (step := plan(model, shape, count, curved)), step
-        whole, step = plan(model, shape, count), plan(model, shape, step_count, curved)
-        return step, whole
-
-    def _job(self, c: int, condition: Condition, passes: tuple[Pass, Pass], places: range) -> None:
-        trainer = Trainer(condition.model, condition.settings, *passes, self._stop)
-        for s in places:
-            if self._stop[0, 0]:
-                return
-            net = self._network(condition.model, s)
-            trainer.train(net, self._run.seeds[s], self._run.key, self._results.views(c, s))
-
-    def _network(self, model: MLP | RNN, s: int) -> Network:
-        """Network of a place among the seeds, at its start."""
-        run = self._run
-        net = network(model, run.seeds[s], key=run.key, inputs=self._inputs, targets=self._targets)
-        if self._base is None:
-            return net
-        base = self._base
-        return replace(
-            net, weights=base.weights, biases=base.biases, input_weights=base.input_weights
         )

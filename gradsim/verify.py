@@ -10,13 +10,12 @@ import xarray as xr
 from gradsim._config import call_of
 from gradsim._pieces import Source, reading, resolved, source_of
 from gradsim._registry import brief
-from gradsim._stored import run_again
+from gradsim._stored import prepared, run_again
 from gradsim._validate import whole
-from gradsim._work import Work
+from gradsim._work import Call
 from gradsim.dataset import maker
 from gradsim.merge import Layout
 from gradsim.network import Network
-from gradsim.simulate import prepare
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}  # relative, where a network is not chaotic
 CHAOTIC = 10.0  # times the change that one ulp makes
@@ -53,7 +52,8 @@ def verify(path: Any, sample: int = 5, *, threads: int | None = None) -> Verific
     Parameters
     ----------
     path
-        A result file or a run folder of :func:`gradsim.simulate`, which need not be complete.
+        A result file of :func:`gradsim.simulate`, :func:`gradsim.train` or a study, or a run
+        folder, which need not be complete.  Of a study the numbers of its networks are compared.
     sample
         Networks to run: the first, the last and others between them at equal distances.
     threads
@@ -65,7 +65,8 @@ def verify(path: Any, sample: int = 5, *, threads: int | None = None) -> Verific
         The networks and the largest differences, once they have passed: equal bits where the
         provenance is that of this installation; else 1e-10 (float32: 1e-4) relative to the larger
         of 1 and the value, or 10 times the change that one ulp of given inputs, else of the
-        weights, makes in a chaotic network.
+        weights, makes in a chaotic network (a study has no such handle on its networks: there it
+        is the former alone).
 
     Raises
     ------
@@ -94,6 +95,7 @@ def verify(path: Any, sample: int = 5, *, threads: int | None = None) -> Verific
     seeds = [int(seed) for seed in held[places]]
     run = run_again(source.config, source.arrays, seeds, threads=threads, memory_limit=None)
     now = _result(run)
+    stored = stored[[name for name in stored.data_vars if "seed" in stored[name].dims]]
     exact = makers == [maker(json.loads(now.attrs["gradsim_provenance"]))]
     largest: dict[str, float] = {}
     changes: dict[str, np.ndarray] = {}
@@ -104,9 +106,9 @@ def verify(path: Any, sample: int = 5, *, threads: int | None = None) -> Verific
         difference = _difference(variable.values, again.values)
         if exact:
             raise _error(source, variable, difference, "made by the same software and processor")
-        limit = _allowed(variable.values, TOLERANCE[run.options.dtype.name])
-        if (difference > limit).any():
-            changes = changes or _changes(source, run, now)
+        limit = _allowed(variable.values, TOLERANCE[run.dtype])
+        if (difference > limit).any() and "study" not in source.config:
+            changes = changes or _changes(source, run, now, threads)
             limit = np.fmax(limit, CHAOTIC * changes[str(name)])
         if (difference > limit).any():
             excess = np.where(difference > limit, difference, 0.0)
@@ -126,8 +128,8 @@ def _stored(source: Source, held: np.ndarray, places: np.ndarray) -> tuple[xr.Da
         return reader.dataset(out, held[places]), made
 
 
-def _result(run: Any) -> xr.Dataset:
-    work, places = Work(run), range(len(run.seeds))
+def _result(run: Call) -> xr.Dataset:
+    work, places = run.work(), range(len(run.seeds))
     with work.bar(len(places), False) as bar:
         return work.part(places, bar)
 
@@ -147,13 +149,15 @@ def _allowed(values: np.ndarray, tolerance: float) -> np.ndarray:
     return tolerance * np.maximum(size, 1.0)
 
 
-def _changes(source: Source, run: Any, now: xr.Dataset) -> dict[str, np.ndarray]:
+def _changes(
+    source: Source, run: Call, now: xr.Dataset, threads: int | None
+) -> dict[str, np.ndarray]:
     """What one ulp more or less makes of every network: the largest change along its layers."""
     changes = {str(name): np.zeros(variable.shape) for name, variable in now.data_vars.items()}
     for sign in (1, -1):
-        call = _moved(source, 1 + sign * _ULP[run.options.dtype.name])
-        call["seeds"] = list(run.seeds)
-        moved = _result(prepare(**call, threads=run.threads, memory_limit=None))
+        call = _moved(source, 1 + sign * _ULP[run.dtype]) | {"seeds": list(run.seeds)}
+        options = {"threads": threads, "memory_limit": None}
+        moved = _result(prepared(source.config, call | options))
         for name, largest in changes.items():
             difference = _difference(now[name].values, moved[name].values)
             after = tuple(range(now[name].dims.index("seed") + 1, difference.ndim))

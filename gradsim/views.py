@@ -1,7 +1,7 @@
 """What a measurement of one's own reads: one network under one condition, after both passes."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,9 +36,15 @@ class View:
     key: int
 
     def __init__(
-        self, reader: Reader, model: MLP | RNN, seed: int, key: int, given: "Given | None"
+        self,
+        reader: Reader,
+        model: MLP | RNN,
+        seed: int,
+        key: int,
+        given: "Given | None",
+        drawn: dict[Any, np.ndarray],
     ) -> None:
-        self._reader, self._given = reader, given
+        self._reader, self._given, self._drawn = reader, given, drawn
         self.model, self.seed, self.key = model, seed, key
         self.layers = reader.layers
 
@@ -106,7 +112,7 @@ class View:
 
     @cached_property
     def _draws(self) -> Draws:
-        return Draws(self.model, self.seed, self.key)
+        return Draws(self.model, self.seed, self.key, self._drawn)
 
     @cached_property
     def _parts(self) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -64,7 +64,8 @@ def _spectral_norm(x, like, q, m, layer, rows, key, seed):
     work = own_floats(x, q, WORK)
     steps = min(n_in, work.shape[1] - 1)
     basis = own_floats(x, q, BASIS)[0][: (steps + 1) * n_in].reshape((steps + 1, n_in))
-    return largest_singular(matrix, basis, own_floats(x, q, IMAGE)[0][:rows], work)
+    image = own_floats(x, q, IMAGE)[0][:rows]
+    return largest_singular(matrix, basis, image, work, ints(x.stop))
 
 
 @jit

@@ -7,10 +7,9 @@ the gradient of a batch mean is formed.
 
 import numpy as np
 
-from . import ops
 from ._jit import jit, unit
 from .formed import formed_gradient
-from .kept import delta_row, deltas, multiplied, operations, units
+from .kept import delta_row, deltas, has_matrix, multiplied, operations, units
 from .norms import LOG10_2
 from .program import DEPTH, ints, own_floats
 from .vecmath import log
@@ -125,8 +124,7 @@ def _layer(x, like, q, s, h, b, layer):
     for i in range(operations(x, h, layer)):
         op = ints(x.ops)[i]
         for u in range(2):
-            has = op[7] & ops.HAS_U and x.n_in > 0 if u else op[7] & ops.HAS_W
-            if op[0] != ops.LINEAR or not has:
+            if not has_matrix(x, op, u):
                 continue
             if b >= 0:
                 whole, n, mean, over_rows, over_columns, rest = _single(x, like, i, u, h, b, layer)

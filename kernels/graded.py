@@ -164,7 +164,7 @@ def _pivot(rows, count, live, rank, taken, exponents, scratch):
 
 
 @jit
-def factor(rows, count, n, exponents, pivoted, noise, taken, q, order, scratch):
+def factor(rows, count, n, exponents, pivoted, noise, taken, q, order, scratch, stop):
     """Factor rows (count, n) = L Q in place by Householder reflections; returns the rank.
 
     L is left in ``rows``: column i belongs to reflection i, and a row that gave rise to
@@ -174,13 +174,14 @@ def factor(rows, count, n, exponents, pivoted, noise, taken, q, order, scratch):
     come in their order.  Columns are sorted by size, which keeps the error of each proportional to
     its own (Cox and Higham 1998, in "Numerical Analysis 1997"); on that scale, what is left of a
     row counts as zero below ``noise``.  ``scratch`` (SCRATCH, max(count, n)), ``order`` (n,).
+    A ``stop`` (1, 1) ends it at the next row, here and in what follows: the rest means nothing.
     """
     live, rank = _arrange(rows, count, n, order, scratch), 0
     sizes, own = scratch[SIZES], scratch[OWN]
     for j in range(count):
         taken[j] = -1
     for step in range(count):
-        if rank == live:
+        if rank == live or stop[0, 0]:
             break
         j = _pivot(rows, count, live, rank, taken, exponents, scratch) if pivoted else step
         if j < 0:
@@ -233,13 +234,15 @@ def _reflect(rows, count, live, rank, j, taken, q):
 
 
 @jit
-def directions(q, rank, n, order, scratch):
+def directions(q, rank, n, order, scratch, stop):
     """Turn the reflections in q (rank, n) into the orthonormal rows of Q, columns in order."""
     sizes, spare = scratch[SIZES], scratch[SPARE]
     live = 0
     for i in range(n):
         live += sizes[i] > 0.0
     for k in range(rank - 1, -1, -1):
+        if stop[0, 0]:
+            return
         first = k - k % _BLOCK
         for i in range(k + 1, rank):  # rows of Q already, from column k + 1 on
             add_row(q, i, q, k, -row_dot(q, i, q, k, first, live), first, live)
@@ -255,10 +258,12 @@ def directions(q, rank, n, order, scratch):
 
 
 @jit
-def advance(rows, count, taken, rank, t, width, exponents, out, out_e, scratch):
+def advance(rows, count, taken, rank, t, width, exponents, out, out_e, scratch, stop):
     """Rows i < rank of out (rank, width) = sum_j L_ji t_j 2**e_j, with exponents of their own."""
     factors, sizes = scratch[SPARE], scratch[OWN]
     for i in range(rank):
+        if stop[0, 0]:
+            return
         top = np.int64(EMPTY)
         for j in range(count):
             factors[j] = rows[j, i] if taken[j] < 0 or taken[j] >= i else 0.0

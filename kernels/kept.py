@@ -86,6 +86,14 @@ def counted(x, i):
 
 
 @jit
+def has_matrix(x, op, u):
+    """Whether an operation has weights W (u = 0), or input weights U (1) and inputs for them."""
+    if op[0] != ops.LINEAR or (u == 1 and x.n_in == 0):
+        return False
+    return op[7] & (ops.HAS_W if u == 0 else ops.HAS_U) != 0
+
+
+@jit
 def copy_row(rows, r, e, n, out, b, first):
     """Copy n numbers of row r into out[b, first:] as float64; returns e, or EMPTY of a row of 0."""
     top = 0.0

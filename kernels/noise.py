@@ -12,7 +12,7 @@ from . import ops
 from ._jit import jit, unit
 from .activations import largest_bits
 from .floats import scale
-from .kept import delta_row, deltas, multiplied, operations, units
+from .kept import delta_row, deltas, has_matrix, multiplied, operations, units
 from .measure import COUNT, ROWS, SIZES, outer_mean
 from .norms import NEARLY_EMPTY, add_squares, log10_norm, power, row_square
 from .program import (
@@ -54,12 +54,12 @@ def _norms(x, like, q, h, layer):
             e += ed[b]
             for u in range(2):
                 norms[2 * op[4] + u, b], norms_e[2 * op[4] + u, b] = 0.0, 0
-                if u == 0 and op[7] & ops.HAS_W:
-                    m, k = floats(x.square)[line, r], ints(x.square_e)[line, r]
-                elif u == 1 and x.n_in > 0 and op[7] & ops.HAS_U:
-                    m, k = floats(x.x_square)[layer - 1, b], ints(x.x_square_e)[layer - 1, b]
-                else:
+                if not has_matrix(x, op, u):
                     continue
+                if u == 0:
+                    m, k = floats(x.square)[line, r], ints(x.square_e)[line, r]
+                else:
+                    m, k = floats(x.x_square)[layer - 1, b], ints(x.x_square_e)[layer - 1, b]
                 norms[2 * op[4] + u, b], norms_e[2 * op[4] + u, b] = square * m, e + k
                 norms[last, b], norms_e[last, b] = add_squares(
                     norms[last, b], norms_e[last, b], square * m, e + k
@@ -152,8 +152,7 @@ def _sums(x, like, q, h, layer, top):
     for i in range(operations(x, h, layer)):
         op = ints(x.ops)[i]
         for u in range(2):
-            has = op[7] & ops.HAS_U and x.n_in > 0 if u else op[7] & ops.HAS_W
-            if op[0] != ops.LINEAR or not has:
+            if not has_matrix(x, op, u):
                 continue
             if gram:
                 _add_cosines(x, like, q, h, i, u, layer)

@@ -1,42 +1,48 @@
 """Measurement `partials`: how the sizes of single derivatives are spread in a layer.
 
 A derivative with respect to a weight is delta_j a_k for one example, so its log is a sum of one
-number from each of two lists: all are counted without being stored, and a quantile is the sum of
-that rank, found between the edges of its bin by walking the two sorted lists.  The gradient of a
-batch mean is formed; its logs are one list, and the other holds a single number.  Sums are in
-bins from the lower edge of the histogram on, which is 1: 0 is what lies below it.
+number from each of two lists: all are counted without being stored (`pair_counts`), and a quantile
+is the sum of that rank (`pair_ranks`).  The gradient of a batch mean is formed; its logs are one
+list, and the other holds a single number.  Sums are in bins from the lower edge of the histogram
+on, which is 1: 0 is what lies below it.
 """
 
 import numpy as np
 
-from . import ops
 from ._jit import jit, unit
 from .batch import common_rows
 from .formed import formed_gradient
-from .kept import counted, delta_row, deltas, multiplied, operations, units
+from .kept import counted, delta_row, deltas, has_matrix, multiplied, operations, units
 from .measure import COUNT, NONE, SIZES
 from .norms import LOG10_2, row_square
+from .ops import LINEAR
+from .pair_counts import count
+from .pair_ranks import sum_in_cell, two_lists
 from .program import DEPTH, ints, own_floats, own_ints
 from .vecmath import log
 
-# own arrays: results; two lists of logs (part; numbers) of every matrix; counts (bins and both
-# sides); cells of one row; sums of one bin; quantiles asked for and the bin of the lower edge;
-# their lengths (part; 2); a gradient and the rows it is made of
-OUT, FIRST, SECOND, CELLS, SUMS, ASKED, COUNTS, LENGTHS, FORMED = range(9)
+# own arrays: results; lists of logs, one after another, the first a single number; pairs of lists,
+# those of the weights, then those of the biases (start and length of both); their numbers; bins and
+# both sides, likewise; scratch of `pair_counts`; sums of one bin; the bin of the lower edge, what
+# logs are multiples of, and the quantiles asked for; a gradient and the rows it is made of
+OUT, LISTS, PAIRS, PARTS, COUNTS, TABLES, CELLS, FRACTIONS, STARTS, SUMS, ASKED, FORMED = range(12)
+WEIGHTS, BIASES = range(2)
+LOWEST, GRAIN, QUANTILES = range(3)
 LOG10_E = 0.43429448190325182765
 PER_DECADE = 100.0
 
 
 @jit
-def _logs(rows, r, n, e, out, start, offset):
-    """Append to out[start:] the logs, in bins, of the n numbers of row r that are not 0.
+def _logs(x, q, rows, r, n, e, start, offset):
+    """Put the logs, in bins, of the n numbers of row r that are not 0 into the lists at ``start``.
 
-    True numbers are rows * 2**e.  Returns the new length.
+    True numbers are rows * 2**e.  Returns where they end.
     """
+    out, grain = own_floats(x, q, LISTS)[0], own_floats(x, q, ASKED)[0, GRAIN]
     shift = e * LOG10_2 * PER_DECADE - offset
     for i in range(n):
         size = log(abs(np.float64(rows[r, i])))
-        out[start + i] = size * (LOG10_E * PER_DECADE) + shift
+        out[start + i] = np.rint((size * (LOG10_E * PER_DECADE) + shift) / grain) * grain
     end = start
     for i in range(n):
         if rows[r, i] != 0:
@@ -46,209 +52,139 @@ def _logs(rows, r, n, e, out, start, offset):
 
 
 @jit
-def _count(x, q, parts):
-    """Count all sums of both lists of every part into the cells; returns how many there are."""
-    counts = own_ints(x, q, COUNTS)[0]
-    cells = own_ints(x, q, CELLS)[0].view(np.int32)  # conversions fill twice as many lanes
-    first, second = own_floats(x, q, FIRST), own_floats(x, q, SECOND)
-    lengths = own_ints(x, q, LENGTHS)
-    last, total = np.float64(counts.size - 1), 0
-    for i in range(counts.size):
-        counts[i] = 0
-    for p in range(parts):
-        n = lengths[p, 1]
-        total += lengths[p, 0] * n
-        for j in range(lengths[p, 0]):
-            for lo in range(0, n, cells.size):
-                _cells(first[p, j], second[p], lo, min(n - lo, cells.size), last, cells)
-                for k in range(min(n - lo, cells.size)):
-                    counts[np.uint64(cells[k])] += 1  # unsigned: no look at the sign
-    return total
+def _pairs(x, q, kind):
+    """Pairs of lists (pair; start, length, start, length) of the weights or of the biases."""
+    pairs = own_ints(x, q, PAIRS)
+    first = kind * (pairs.shape[0] // 2)
+    return pairs[first : first + own_ints(x, q, PARTS)[0, kind]]
 
 
 @jit
-def _cells(number, numbers, lo, n, last, cells):
-    """Cell of number + numbers[lo + k], for n of them."""
+def _add_pair(x, q, kind, first, n, second, m):
+    """Note a pair of lists: n numbers from ``first`` on, and m from ``second`` on."""
+    parts, pairs = own_ints(x, q, PARTS), own_ints(x, q, PAIRS)
+    place = kind * (pairs.shape[0] // 2) + parts[0, kind]
+    pairs[place, 0], pairs[place, 1], pairs[place, 2], pairs[place, 3] = first, n, second, m
+    parts[0, kind] += 1
+
+
+@jit
+def _single(x, like, q, h, b, layer):
+    """Make the lists of one example; returns how many derivatives there are: of weights, biases."""
+    n, end, weights, biases = units(x, h, layer), 1, 0, 0
+    own_floats(x, q, LISTS)[0, 0] = 0.0
+    for i in range(operations(x, h, layer)):
+        op = ints(x.ops)[i]
+        if op[0] != LINEAR:
+            continue
+        _, ed = deltas(x, like, op[4], h, layer)
+        row, start = delta_row(x, like, op[4], h, layer, b, n), end
+        end = _logs(x, q, row, 0, n, ed[b], start, own_floats(x, q, ASKED)[0, LOWEST])
+        live = end - start
+        if counted(x, i):
+            _add_pair(x, q, BIASES, 0, 1, start, live)
+            biases += n
+        for u in range(2):
+            if has_matrix(x, op, u):
+                rows, e = multiplied(x, like, i, u, layer)
+                r, m, other = b if u else ints(x.row)[0, h * x.examples + b], rows.shape[1], end
+                end = _logs(x, q, rows, r, m, e[r], other, 0.0)
+                _add_pair(x, q, WEIGHTS, start, live, other, end - other)
+                weights += n * m
+    return weights, biases
+
+
+@jit
+def _mean(x, like, q, h, layer):
+    """Make the lists of a mean over examples; returns how many derivatives there are."""
+    n, end, weights, biases = units(x, h, layer), 1, 0, 0
+    offset, space = own_floats(x, q, ASKED)[0, LOWEST], own_floats(x, q, FORMED)[0]
+    grain = own_floats(x, q, ASKED)[0, GRAIN]
+    share = -PER_DECADE * LOG10_E * log(np.float64(x.examples))
+    own_floats(x, q, LISTS)[0, 0] = np.rint(share / grain) * grain
+    for i in range(operations(x, h, layer)):
+        for u in range(2):
+            if has_matrix(x, ints(x.ops)[i], u):
+                g, top = formed_gradient(x, like, i, u, h, layer, space)
+                start = end
+                end = _logs(x, q, g.reshape((1, g.size)), 0, g.size, top, start, offset)
+                _add_pair(x, q, WEIGHTS, 0, 1, start, end - start)
+                weights += g.size
+        if counted(x, i):
+            total, top = _mean_bias(x, like, ints(x.ops)[i, 4], h, layer, n, space)
+            start = end
+            end = _logs(x, q, total, 0, n, top, start, offset)
+            _add_pair(x, q, BIASES, 0, 1, start, end - start)
+            biases += n
+    return weights, biases
+
+
+@jit
+def _mean_bias(x, like, m, h, layer, n, space):
+    """Sum over examples of the delta (1, n) of map m, and its exponent."""
+    lists, examples = ints(x.batch_e), x.examples
+    total, d = space[:n].reshape((1, n)), space[n : n + examples * n].reshape((examples, n))
+    delta, e = deltas(x, like, m, h, layer)
+    for j in range(examples):
+        _, k, _ = row_square(delta_row(x, like, m, h, layer, j, n), 0)
+        lists[SIZES, j] = k + e[j]
+    top = common_rows(delta, e, lists[SIZES], lists[NONE, :examples], lists[COUNT, :examples], d)
     for k in range(n):
-        cells[k] = np.int32(min(max(number + numbers[lo + k], 0.0), last))
+        total[0, k] = 0.0
+    for j in range(examples):
+        for k in range(n):
+            total[0, k] += d[j, k]
+    return total, top
 
 
 @jit
-def _below(x, q, parts, limit):
-    """Number of sums below a limit, of sorted lists."""
-    first, second = own_floats(x, q, FIRST), own_floats(x, q, SECOND)
-    lengths = own_ints(x, q, LENGTHS)
+def _count(x, q, kind):
+    """Count all sums of all pairs into bins; returns how many there are."""
+    counts, pairs, lists = own_ints(x, q, COUNTS)[kind], _pairs(x, q, kind), own_floats(x, q, LISTS)
+    tables = own_ints(x, q, TABLES).view(np.int32)  # twice as many lanes
+    cells, starts = own_ints(x, q, CELLS), own_ints(x, q, STARTS)
+    counts[:] = 0
     total = 0
-    for p in range(parts):
-        end = lengths[p, 1]
-        for j in range(lengths[p, 0]):
-            number = first[p, j]
-            while end > 0 and number + second[p, end - 1] >= limit:
-                end -= 1
-            total += end
+    for p in range(pairs.shape[0]):
+        first, second = two_lists(lists[0], pairs[p])
+        count(first, second, counts, tables, cells, own_floats(x, q, FRACTIONS), starts)
+        total += first.size * second.size
     return total
 
 
 @jit
-def _gather(x, q, parts, low, high, sums):
-    """Fill sums with all that lie in [low, high), of sorted lists; returns how many."""
-    first, second = own_floats(x, q, FIRST), own_floats(x, q, SECOND)
-    lengths = own_ints(x, q, LENGTHS)
-    found = 0
-    for p in range(parts):
-        end = lengths[p, 1]
-        for j in range(lengths[p, 0]):
-            number = first[p, j]
-            while end > 0 and number + second[p, end - 1] >= high:
-                end -= 1
-            k = end - 1
-            while k >= 0 and number + second[p, k] >= low:
-                sums[found] = number + second[p, k]
-                found, k = found + 1, k - 1
-    return found
+def _sort(x, q):
+    """Sort the lists of weights whose sums will be looked for: single numbers need it not."""
+    pairs, lists = _pairs(x, q, WEIGHTS), own_floats(x, q, LISTS)[0]
+    for p in range(pairs.shape[0]):
+        first, second = two_lists(lists, pairs[p])
+        if first.size > 1:
+            if p == 0 or pairs[p - 1, 0] != pairs[p, 0]:  # W and U share their delta
+                first.sort()
+            second.sort()
 
 
 @jit
-def _select(x, q, parts, low, high, rank, count):
-    """Sum of a rank (from 1) among the ``count`` sums in [low, high), of sorted lists."""
-    sums = own_floats(x, q, SUMS)[0]
-    while count > sums.size:
-        middle = 0.5 * (low + high)
-        if middle <= low or middle >= high:  # one number, many times
-            return low
-        less = _below(x, q, parts, middle) - _below(x, q, parts, low)
-        if rank <= less:
-            high, count = middle, less
-        else:
-            low, rank, count = middle, rank - less, count - less
-    count = _gather(x, q, parts, low, high, sums)
-    sums[:count].sort()
-    return sums[rank - 1]
+def _write(x, q, kind, size, total, place):
+    """Write counts, quantiles and the share of zeros of ``size`` numbers into row ``place``.
 
-
-@jit
-def _ends(x, q, parts):
-    """Smallest and largest sum, of sorted lists."""
-    first, second = own_floats(x, q, FIRST), own_floats(x, q, SECOND)
-    lengths = own_ints(x, q, LENGTHS)
-    low, high = np.inf, -np.inf
-    for p in range(parts):
-        n, m = lengths[p, 0], lengths[p, 1]
-        if n > 0 and m > 0:
-            low = min(low, first[p, 0] + second[p, 0])
-            high = max(high, first[p, n - 1] + second[p, m - 1])
-    return low, high
-
-
-@jit
-def _in_cell(x, q, parts, cell, rank):
-    """Sum of a rank (from 1) among those in one cell, of sorted lists that have been counted."""
-    counts = own_ints(x, q, COUNTS)[0]
-    low, high = np.float64(cell), cell + 1.0
-    if cell == 0:
-        low, _ = _ends(x, q, parts)
-    elif cell == counts.size - 1:
-        _, high = _ends(x, q, parts)
-        high += 1.0
-    return _select(x, q, parts, low, high, rank, counts[cell])
-
-
-@jit
-def _quantiles(x, q, parts, size, zeros, place, start):
-    """Write the quantiles of ``size`` numbers, which are asked for in rising order."""
-    out, counts, asked = own_floats(x, q, OUT), own_ints(x, q, COUNTS)[0], own_floats(x, q, ASKED)
-    first, second = own_floats(x, q, FIRST), own_floats(x, q, SECOND)
-    lengths = own_ints(x, q, LENGTHS)
-    for p in range(parts):
-        first[p, : lengths[p, 0]].sort()
-        second[p, : lengths[p, 1]].sort()
-    cell, before = 0, 0
-    for i in range(1, asked.shape[1]):
-        rank = np.int64(max(np.ceil(asked[0, i] * size), 1.0)) - zeros
-        number = -np.inf
-        if rank > 0 and parts == 1 and lengths[0, 0] == 1:  # the second list is all there is
-            number = first[0, 0] + second[0, rank - 1]
-        elif rank > 0:
+    ``total`` of them are not 0; quantiles are asked for in rising order.
+    """
+    out, counts = own_floats(x, q, OUT), own_ints(x, q, COUNTS)[kind]
+    asked, pairs = own_floats(x, q, ASKED)[0], _pairs(x, q, kind)
+    lists, sums = own_floats(x, q, LISTS)[0], own_floats(x, q, SUMS)[0]
+    row = out[place, kind * (out.shape[1] // 2) :]
+    for i in range(counts.size):
+        row[i] = counts[i]
+    cell, before, zeros = 0, 0, size - total
+    for i in range(QUANTILES, asked.size):
+        rank, number = np.int64(max(np.ceil(asked[i] * size), 1.0)) - zeros, -np.inf
+        if rank > 0:
             while rank > before + counts[cell]:
                 before, cell = before + counts[cell], cell + 1
-            number = _in_cell(x, q, parts, cell, rank - before)
-        out[place, start + i - 1] = (number + asked[0, 0]) / PER_DECADE
-
-
-@jit
-def _write(x, q, parts, size, place, start):
-    """Write counts, quantiles and the share of zeros of ``size`` numbers into row ``place``."""
-    out, counts, asked = own_floats(x, q, OUT), own_ints(x, q, COUNTS)[0], own_floats(x, q, ASKED)
-    zeros = size - _count(x, q, parts)
-    for i in range(counts.size):
-        out[place, start + i] = counts[i]
-    start += counts.size
-    _quantiles(x, q, parts, size, zeros, place, start)
-    out[place, start + asked.shape[1] - 1] = zeros / size
-
-
-@jit
-def _single(x, like, q, i, u, h, b, layer, part):
-    """Fill the lists of one matrix with the logs of delta and of what it multiplies."""
-    op, n, offset = ints(x.ops)[i], units(x, h, layer), own_floats(x, q, ASKED)[0, 0]
-    lengths = own_ints(x, q, LENGTHS)
-    _, ed = deltas(x, like, op[4], h, layer)
-    row = delta_row(x, like, op[4], h, layer, b, n)
-    rows, e = multiplied(x, like, i, u, layer)
-    r = b if u else ints(x.row)[0, h * x.examples + b]
-    m = rows.shape[1]
-    lengths[part, 0] = _logs(row, 0, n, ed[b], own_floats(x, q, FIRST)[part], 0, offset)
-    lengths[part, 1] = _logs(rows, r, m, e[r], own_floats(x, q, SECOND)[part], 0, 0.0)
-    return n * m
-
-
-@jit
-def _formed(x, like, q, i, u, h, layer, part):
-    """Fill the second list with the logs of the mean over examples of delta a^T."""
-    offset = own_floats(x, q, ASKED)[0, 0]
-    g, top = formed_gradient(x, like, i, u, h, layer, own_floats(x, q, FORMED)[0])
-    lengths = own_ints(x, q, LENGTHS)
-    own_floats(x, q, FIRST)[part, 0], lengths[part, 0] = (
-        -PER_DECADE * LOG10_E * log(np.float64(x.examples)),
-        1,
-    )
-    numbers = g.reshape((1, g.size))
-    lengths[part, 1] = _logs(numbers, 0, g.size, top, own_floats(x, q, SECOND)[part], 0, offset)
-    return g.size
-
-
-@jit
-def _biases(x, like, q, h, b, layer):
-    """Fill the second list with the logs of the bias gradient: of one example, or of the mean."""
-    n, offset, size = units(x, h, layer), own_floats(x, q, ASKED)[0, 0], 0
-    lengths, out, count = own_ints(x, q, LENGTHS), own_floats(x, q, SECOND)[0], x.examples
-    total = own_floats(x, q, FORMED)[0][:n].reshape((1, n))
-    lengths[0, 0], lengths[0, 1], own_floats(x, q, FIRST)[0, 0] = 1, 0, 0.0
-    if b < 0:
-        own_floats(x, q, FIRST)[0, 0] = -PER_DECADE * LOG10_E * log(np.float64(count))
-    for i in range(operations(x, h, layer)):
-        if not counted(x, i):
-            continue
-        m = ints(x.ops)[i, 4]
-        delta, e = deltas(x, like, m, h, layer)
-        size += n
-        if b >= 0:
-            row = delta_row(x, like, m, h, layer, b, n)
-            lengths[0, 1] = _logs(row, 0, n, e[b], out, lengths[0, 1], offset)
-            continue
-        lists = ints(x.batch_e)
-        for j in range(count):
-            _, k, _ = row_square(delta_row(x, like, m, h, layer, j, n), 0)
-            lists[SIZES, j] = k + e[j]
-        d = own_floats(x, q, FORMED)[0][n : n + count * n].reshape((count, n))
-        top = common_rows(delta, e, lists[SIZES], lists[NONE, :count], lists[COUNT, :count], d)
-        for k in range(n):
-            total[0, k] = 0.0
-        for j in range(count):
-            for k in range(n):
-                total[0, k] += d[j, k]
-        lengths[0, 1] = _logs(total, 0, n, top, out, lengths[0, 1], offset)
-    return size
+            number = sum_in_cell(lists, pairs, counts, cell, rank - before, sums)
+        row[counts.size + i - QUANTILES] = (number + asked[LOWEST]) / PER_DECADE
+    row[counts.size + asked.size - QUANTILES] = zeros / size
 
 
 @jit
@@ -257,21 +193,15 @@ def _layer(x, like, q, s, h, b, layer):
     entry = h * x.examples + b if x.each else h
     entries = x.head_rows if x.each else x.heads
     place = (s * entries + entry) * x.layers + layer - 1
-    parts, size = 0, 0
-    for i in range(operations(x, h, layer)):
-        op = ints(x.ops)[i]
-        for u in range(2):
-            has = op[7] & ops.HAS_U and x.n_in > 0 if u else op[7] & ops.HAS_W
-            if op[0] != ops.LINEAR or not has:
-                continue
-            if b >= 0:
-                size += _single(x, like, q, i, u, h, b, layer, parts)
-            else:
-                size += _formed(x, like, q, i, u, h, layer, parts)
-            parts += 1
-    _write(x, q, parts, size, place, 0)
-    size = _biases(x, like, q, h, b, layer)
-    _write(x, q, 1, size, place, own_floats(x, q, OUT).shape[1] // 2)
+    own_ints(x, q, PARTS)[:] = 0
+    if b >= 0:
+        weights, biases = _single(x, like, q, h, b, layer)
+    else:
+        weights, biases = _mean(x, like, q, h, layer)
+    of_weights, of_biases = _count(x, q, WEIGHTS), _count(x, q, BIASES)  # before order is lost
+    _sort(x, q)
+    _write(x, q, WEIGHTS, weights, of_weights, place)
+    _write(x, q, BIASES, biases, of_biases, place)
 
 
 @jit

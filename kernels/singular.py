@@ -65,10 +65,12 @@ def _measure(rows, j, n, exponents, squares):
 
 
 @jit
-def _sweep(rows, count, n, exponents, squares):
+def _sweep(rows, count, n, exponents, squares, stop):
     """One rotation for each pair of rows that do not meet at a right angle; returns how many."""
     turned = 0
     for first in range(count - 1):
+        if stop[0, 0]:
+            return 0
         for second in range(first + 1, count):
             i, k = first, second
             along = row_dot(rows, i, rows, k, 0, n)
@@ -88,12 +90,15 @@ def _sweep(rows, count, n, exponents, squares):
 
 
 @jit
-def orthogonalise(rows, count, n, exponents, squares):
-    """Rotate rows (count, n) * 2**exponents until all meet at right angles; fills their squares."""
+def orthogonalise(rows, count, n, exponents, squares, stop):
+    """Rotate rows (count, n) * 2**exponents until all meet at right angles; fills their squares.
+
+    A ``stop`` (1, 1) is seen within one row of a sweep.
+    """
     for _ in range(SWEEPS):
         for j in range(count):
             _measure(rows, j, n, exponents, squares)
-        if _sweep(rows, count, n, exponents, squares) == 0:
+        if _sweep(rows, count, n, exponents, squares, stop) == 0:
             return
 
 
@@ -113,16 +118,16 @@ def _columns(t, count, rank, taken, exponents, rows, rows_e):
 
 
 @jit
-def log10_singular_values(t, count, n, exponents, rows, places, scratch, out):
+def log10_singular_values(t, count, n, exponents, rows, places, scratch, out, stop):
     """Singular values of the rows t (count, n) * 2**exponents into out, as log10, falling.
 
     ``rows`` (count, max(count, n)), ``places`` (PLACES, max(count, n)) and ``scratch`` as in
-    `factor`; t is lost.  Returns how many there are.
+    `factor`; t is lost.  Returns how many there are.  After a ``stop`` (1, 1) they mean nothing.
     """
     taken, order, rows_e, rank = places[0], places[1], places[2], 0
     for _ in range(FACTORISATIONS):
         normalise_rows(t, count, n, exponents)
-        rank = factor(t, count, n, exponents, True, 0.0, taken, rows, order, scratch)
+        rank = factor(t, count, n, exponents, True, 0.0, taken, rows, order, scratch, stop)
         _columns(t, count, rank, taken, exponents, rows, rows_e)
         for i in range(rank):
             exponents[i] = rows_e[i]
@@ -130,7 +135,7 @@ def log10_singular_values(t, count, n, exponents, rows, places, scratch, out):
                 t[i, j] = rows[i, j]
         count, n = rank, count
     squares, keys = scratch[0], scratch[1]
-    orthogonalise(t, rank, n, rows_e, squares)
+    orthogonalise(t, rank, n, rows_e, squares, stop)
     for i in range(rank):
         keys[i] = HALF_LOG2_E * log(squares[i]) + rows_e[i]
     sort_places(keys, order, rank)

@@ -85,11 +85,11 @@ def _next(basis, k, w, c):
 
 
 @jit
-def largest_singular(m, basis, u, work):
+def largest_singular(m, basis, u, work, stop):
     """Largest singular value of m (rows, columns), finite and of a usual size.
 
     basis (steps + 1, columns), u (rows,) and work (4, steps + 1) are scratch; steps is the smaller
-    of the columns and `STEPS`.
+    of the columns and `STEPS`.  A ``stop`` (1, 1) is seen within a step; the value is then none.
     """
     steps = basis.shape[0] - 1
     alpha, beta, p, c = work[0], work[1], work[2], work[3]
@@ -97,6 +97,8 @@ def largest_singular(m, basis, u, work):
     _start(basis[0])
     while True:
         for k in range(steps):
+            if stop[0, 0]:
+                return np.nan
             w = basis[k + 1]
             np.dot(m, basis[k], u)
             np.dot(u, m, w)

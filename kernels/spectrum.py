@@ -114,7 +114,8 @@ def _decompose(x, like, q, layer, rows, line, vectors, key, seed):
     steps = min(n, work.shape[1] - 1)
     basis = own_floats(x, q, BASIS)[0][: (steps + 1) * n].reshape((steps + 1, n))
     norms = own_floats(x, q, NORMS)
-    norms[0, line] = largest_singular(matrix, basis, own_floats(x, q, IMAGE)[0][:rows], work)
+    image = own_floats(x, q, IMAGE)[0][:rows]
+    norms[0, line] = largest_singular(matrix, basis, image, work, ints(x.stop))
 
 
 @jit

@@ -75,10 +75,11 @@ def _absorb(x, q, count, n, shift, main):
     for j in range(count):
         e[NEXT_E, j] = e[MAIN_E, j] + shift
     normalise_rows(rows, count, n, e[NEXT_E])
-    rank = factor(rows, count, n, e[NEXT_E], True, NOISE * n, places[0], base, places[1], scratch)
-    directions(base, rank, n, places[1], scratch)
+    noise, stop = NOISE * n, ints(x.stop)
+    rank = factor(rows, count, n, e[NEXT_E], True, noise, places[0], base, places[1], scratch, stop)
+    directions(base, rank, n, places[1], scratch, stop)
     old, out = _slot(x, q, T, count, x.n_out), _slot(x, q, SPARE, rank, x.n_out)
-    advance(rows, count, places[0], rank, old, x.n_out, e[NEXT_E], out, places[2], scratch)
+    advance(rows, count, places[0], rank, old, x.n_out, e[NEXT_E], out, places[2], scratch, stop)
     _copy(out, _slot(x, q, T if main else SIDE_T, rank, x.n_out))
     for i in range(rank):
         e[MAIN_E if main else SIDE_E, i] = places[2, i]
@@ -105,8 +106,10 @@ def _write_values(x, q, s, k, layer, count, n, main):
             e[NEXT_E, j] = e[MAIN_E if main else SIDE_E, j]
             for i in range(size):
                 rows[j, i] = source[j, i] if i < x.n_out else 0.0
-        places = own_ints(x, q, PLACE)
-        rank = log10_singular_values(rows, count, size, e[NEXT_E], spare, places, scratch, found)
+        places, own = own_ints(x, q, PLACE), e[NEXT_E]
+        rank = log10_singular_values(
+            rows, count, size, own, spare, places, scratch, found, ints(x.stop)
+        )
     entry = k if x.each else k // x.examples
     out = own_floats(x, q, OUT)[(s * entries_of(x) + entry) * (x.layers + 1) + layer]
     share, first = 1.0 if x.each else 1.0 / x.examples, x.each or k % x.examples == 0
@@ -197,8 +200,9 @@ def _grow(x, like, q, layer, k, count, key, seed):
     for j in range(count):
         own[j] = own_ints(x, q, SHAPE)[0, 2]
     normalise_rows(rows, count, n, own)
-    rank = factor(rows, count, n, own, False, NOISE * n, places[0], base, places[1], scratch)
-    directions(base, rank, n, places[1], scratch)
+    noise, stop = NOISE * n, ints(x.stop)
+    rank = factor(rows, count, n, own, False, noise, places[0], base, places[1], scratch, stop)
+    directions(base, rank, n, places[1], scratch, stop)
     sizes, share = scratch[0], 1.0 if x.each else 1.0 / x.examples
     for j in range(growth.size):
         sizes[j] = -np.inf

@@ -49,7 +49,9 @@ def _run_all(names: list[str], arguments: list[str]) -> int:
         failed = import_module(f"gradsim.studies.{name}").main(arguments)
         if failed:
             return failed
-    print(f"\n=== verdicts\n\n{_study.verdict_table(asked.out, names)}")
+    found, page = _study.judgements(asked.out, names), Path(asked.out) / "verdicts.md"
+    page.write_text(_study.verdict_page(found), encoding="utf-8")
+    print(f"\n=== verdicts\n\n{_study.verdict_table(found)}\n\n{page}: the same with numbers")
     return 0
 
 

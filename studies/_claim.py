@@ -98,6 +98,6 @@ def bootstrap(statistic: Callable[[np.ndarray], Any], values: Any, theory: float
 
 
 def log10_rms(logs: np.ndarray) -> float:
-    """Half the log10 of the mean square of 10^logs over networks (seed,)."""
+    """Half the log10 of the mean square of 10^logs over networks (seed, ...)."""
     top = logs.max()
     return float(top + 0.5 * np.log10(np.mean(10.0 ** (2 * (logs - top)))))

@@ -156,13 +156,15 @@ class Layers:
                 back = back + plain * self._phi.second(self.z[m - 1], 0.0) * bends[m - 2]
         return products[::-1]
 
-    def curvature(self, layer: int) -> float:
-        """Curvature g'Hg / g'g along the gradient of one layer."""
-        zero = [(np.zeros_like(w), np.zeros_like(b)) for w, b in zip(self.weights, self.biases)]
-        norm, (w, b) = self.gradient_norm(layer), self.gradient(layer)
-        w, b = zero[layer - 1] = w / norm, b / norm
-        hw, hb = self.hessian_times(zero)[layer - 1]
-        return float((hw * w).sum() + (hb * b).sum())
+    def hessian(self) -> np.ndarray:
+        """Hessian of the mean cost by W and b of each layer in turn, symmetric."""
+        sizes = [part.size for pair in zip(self.weights, self.biases) for part in pair]
+        columns = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
+        steps = [(dw.reshape(-1, *w.shape), db)
+                 for w, dw, db in zip(self.weights, columns[::2], columns[1::2])]  # fmt: skip
+        parts = [part for pair in self.hessian_times(steps) for part in pair]
+        found = np.hstack([part.reshape(sum(sizes), -1) for part in parts])
+        return (found + found.T) / 2
 
     def newton_step(self, layer: int, damping: float) -> tuple[np.ndarray, np.ndarray]:
         """Gauss-Newton step (dW, db) of one layer, for the squared error.

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,23 @@ def report(ds: xr.Dataset) -> str:
     lines += [f"Population: {ds.attrs['population']}; {ds.sizes['seed']} networks.", ""]
     head = f"{'part':{width}}{'measured (99 % interval)':>36}{'theory':>10}{'margin':>20}  part"
     lines += [head, "-" * (len(head) + 5)]
+    for text, estimate, interval, theory, margin, word in _rows(ds):
+        lines.append(f"{text:{width}}{estimate:>11} {interval:>24}{theory:>10}{margin:>20}  {word}")
+    lines += ["", f"Theory: {ds.attrs['theory']}", f"Verdict: {conclusion(ds)}"]
+    return "\n".join(lines)
+
+
+def _rows(ds: xr.Dataset) -> list[tuple[str, ...]]:
+    """Text, estimate, interval, theory, margin and status of each part, as words."""
+    rows = []
     for part, word in zip(ds.part, status(ds)):
         row = ds.sel(part=part)
         interval = f"({row.low.item():.4g} to {row.high.item():.4g})"
         margin = f"[{row.margin_low.item():.4g}, {row.margin_high.item():.4g}]"
-        theory = round(row.theory.item(), 10) + 0.0  # no 1e-17
-        lines.append(
-            f"{part.item():{width}}{row.estimate.item():11.4g} {interval:>24}"
-            f"{'-' if math.isnan(theory) else f'{theory:.4g}':>10}{margin:>20}  {word}"
-        )
-    lines += ["", f"Theory: {ds.attrs['theory']}", f"Verdict: {conclusion(ds)}"]
-    return "\n".join(lines)
+        number = round(row.theory.item(), 10) + 0.0  # no 1e-17
+        theory = "-" if math.isnan(number) else f"{number:.4g}"
+        rows.append((part.item(), f"{row.estimate.item():.4g}", interval, theory, margin, word))
+    return rows
 
 
 def conclusion(ds: xr.Dataset) -> str:
@@ -46,13 +52,42 @@ def conclusion(ds: xr.Dataset) -> str:
     return f"{found} {ds.attrs['condition']}" if ds.attrs["verdict"] == CONDITION else found
 
 
-def verdict_table(folder: Any, names: Sequence[str]) -> str:
-    """Verdicts of the studies from their files in a folder, each below its claim."""
+def verdict_table(found: Mapping[str, xr.Dataset]) -> str:
+    """Verdicts of the studies, each below its claim."""
     lines = []
-    for name in names:
-        ds = gs.load(Path(folder) / f"{name}.nc")
-        if "verdict" in ds.attrs:  # some studies describe, and judge no claim
-            texts = textwrap.wrap(ds.attrs["claim"], 78) + textwrap.wrap(conclusion(ds), 78)
-            heads = [name] + [""] * (len(texts) - 1)
-            lines += [*(f"{head:20}{text}" for head, text in zip(heads, texts)), "-" * 98]
+    for name, ds in found.items():
+        texts = textwrap.wrap(ds.attrs["claim"], 78) + textwrap.wrap(conclusion(ds), 78)
+        heads = [name] + [""] * (len(texts) - 1)
+        lines += [*(f"{head:20}{text}" for head, text in zip(heads, texts)), "-" * 98]
     return "\n".join(lines)
+
+
+def verdict_page(found: Mapping[str, xr.Dataset]) -> str:
+    """Markdown page of all verdicts, for the folder that has the studies' figures."""
+    lines = ["# What the studies found", ""]
+    lines += ["| study | claim | verdict |", "|---|---|---|"]
+    for name, ds in found.items():
+        lines.append(f"| [{name}](#{name}) | {_cell(ds.attrs['claim'])} | {ds.attrs['verdict']} |")
+    for name, ds in found.items():
+        said = {key: ds.attrs[key] for key in ("statistic", "population", "theory")}
+        said["population"] += f"; {ds.sizes['seed']} networks"
+        lines += ["", f"## {name}", "", f"*{ds.attrs['claim']}* {conclusion(ds)}", ""]
+        lines += [f"- {key.capitalize()}: {text.rstrip('.')}." for key, text in said.items()]
+        lines += [
+            "",
+            "| part | measured | 99 % interval | theory | margin | |",
+            "|---|" + 5 * "---|",
+        ]
+        lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in _rows(ds)]
+        lines += ["", f"![{name}]({name}.png)"]
+    return "\n".join([*lines, ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def judgements(folder: Any, names: Sequence[str]) -> dict[str, xr.Dataset]:
+    """Results of the studies that judge a claim (some describe alone), from a folder's files."""
+    found = {name: gs.load(Path(folder) / f"{name}.nc") for name in names}
+    return {name: ds for name, ds in found.items() if "verdict" in ds.attrs}

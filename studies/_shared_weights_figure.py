@@ -9,7 +9,7 @@ from gradsim.plot import OKABE_ITO
 from gradsim.studies._study import band, canvas, decades, log10_rms
 
 
-def draw(ds: xr.Dataset, best_share: Any, mean: float, untied_sd: Any) -> Any:
+def draw(ds: xr.Dataset, best: Any, mean: float, untied_sd: Any) -> Any:
     """Draw products of scalars, the spread against T, and the share that the best gain saves.
 
     `mean` is the exact mean log10 of one independent scalar.
@@ -24,7 +24,7 @@ def draw(ds: xr.Dataset, best_share: Any, mean: float, untied_sd: Any) -> Any:
             style = {"color": color, "marker": marker, "mfc": color if tied else "white"}
             spread = factor.std("seed")
             left.plot(times, spread, linestyle="--" if tied and width > 1 else "", **style)
-            shares = [100 * best_share(factor.sel(time=t).values) for t in times]
+            shares = [100 * best(factor.sel(time=t).values).mean() for t in times]
             right.plot(times, shares, linestyle="-" if tied else ":", label=label, **style)
         left.plot(times, untied_sd(width, times), color=color, linewidth=1)
     scalar = math.pi / math.sqrt(8) / math.log(10)

@@ -21,3 +21,10 @@ def interval(hits: Any) -> tuple[float, float]:
 def share(hits: Any, theory: float = math.nan) -> Row:
     """Share of True in `hits` (network,) with its interval, as a row of a study; at least one."""
     return float(np.mean(hits)), *interval(hits), theory
+
+
+def share_bars(ax: Any, x: Any, hits: Any, **style: Any) -> None:
+    """Draw the share of True in each row of `hits` (x, network) in per cent, with its interval."""
+    rows = np.asarray(hits, dtype=bool)
+    mean, ends = rows.mean(axis=1), np.array([interval(row) for row in rows])
+    ax.errorbar(x, 100 * mean, 100 * abs(ends.T - mean), fmt="o-", capsize=3, **style)

@@ -4,17 +4,17 @@ What a study's own file needs is imported from here: the parts of a claim and th
 `_claim`, the words from `_report`, the command line from `_command`, drawing from `_picture`.
 """
 
-import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 import gradsim as gs
+from gradsim import _config
 from gradsim._validate import parse_seeds
 from gradsim.studies._claim import (
     LEVEL,
@@ -26,10 +26,10 @@ from gradsim.studies._claim import (
     status,
     verdict,
 )
-from gradsim.studies._command import parser, seeds_of, store_of
-from gradsim.studies._parts import measured
+from gradsim.studies._command import filed, folder_of, follow, parser
+from gradsim.studies._parts import made_by, measured, origin
 from gradsim.studies._picture import band, canvas, decades, legend
-from gradsim.studies._report import conclusion, report, verdict_table
+from gradsim.studies._report import conclusion, judgements, report, verdict_page, verdict_table
 
 __all__ = [
     "Part",
@@ -40,16 +40,17 @@ __all__ = [
     "canvas",
     "conclusion",
     "decades",
+    "judgements",
     "labelled",
     "legend",
     "log10_rms",
     "parser",
     "report",
-    "seeds_of",
     "stacked",
     "status",
-    "store_of",
+    "tabled",
     "verdict",
+    "verdict_page",
     "verdict_table",
 ]
 
@@ -75,6 +76,9 @@ class Study:
         From that Dataset to (estimate, low, high, theory) of each part; theory is NaN where none.
     figure
         From the whole result to a matplotlib Figure.
+    whole
+        From that Dataset to what is no network's own (it has no dim `seed`) and goes into the file
+        too; None: nothing. It may not be in `measure`, which sees a part of the networks at a time.
     """
 
     name: str
@@ -89,6 +93,7 @@ class Study:
     measure: Callable[[Any, int | None], xr.Dataset]
     estimate: Callable[[xr.Dataset], Sequence[Row]]
     figure: Callable[[xr.Dataset], Any]
+    whole: Callable[[xr.Dataset], xr.Dataset] | None = None
 
     def run(
         self,
@@ -128,41 +133,36 @@ class Study:
         count = len(parse_seeds(seeds))
         if count < 2:
             raise ValueError(f"{self.name}: an interval needs at least 2 seeds, got {count}")
-        if out is not None:
-            Path(out).mkdir(parents=True, exist_ok=True)
+        folder, begin = folder_of(out), time.perf_counter()
         if store is None:
             ds = self.measure(seeds, threads)
+            made = made_by(threads, time.perf_counter() - begin)
         else:
             ds = measured(self.name, self.measure, seeds, threads, store, self.quick)
+            made = {name: ds.attrs[name] for name in ("Conventions", "gradsim_provenance")}
+        if self.whole is not None:
+            ds = ds.merge(self.whole(ds))
         ds = ds.assign(judged(self.name, self.parts, self.estimate(ds)))
         terms = {
             name: getattr(self, name)
             for name in ("claim", "statistic", "population", "theory", "condition")
         }
-        config = {"study": self.name, "seeds": ds.seed.values.tolist(), "level": LEVEL}
-        ds.attrs = terms | {
+        config = origin(self.name, self.measure) | {
+            "seeds": _config.compact(ds.seed.values.tolist())
+        }
+        ds.attrs = terms | made | {
             "title": self.claim,
             "source": f"gradsim {gs.__version__}",
             "study": self.name,
-            "gradsim_config": json.dumps(config, separators=(",", ":")),
+            "gradsim_config": _config.text(config | {"level": LEVEL}),
             "verdict": verdict(ds),
-        }
-        if out is not None:
-            gs.save(ds, Path(out) / f"{self.name}.nc")
-            self.figure(ds).savefig(Path(out) / f"{self.name}.png", dpi=120)
-        return ds
+        }  # fmt: skip
+        return filed(ds, folder, self.name, self.figure)
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run the study from the command line."""
         asked = parser(self.name, self.claim, self.networks, self.quick).parse_args(arguments)
-        begin = time.perf_counter()
-        ds = self.run(
-            seeds_of(asked), out=asked.out, threads=asked.threads, store=store_of(asked, self.name)
-        )
-        print(report(ds))
-        seconds = time.perf_counter() - begin
-        print(f"\n{asked.out}: {self.name}.nc and {self.name}.png, in {seconds:.0f} s")
-        return 0
+        return follow(asked, self.name, self.run, report)
 
     def script(self, module: str) -> Callable[..., int]:
         """`main` for the file of the study; runs it if `module`, its __name__, is a script's."""
@@ -182,3 +182,14 @@ def labelled(**variables: tuple[xr.DataArray, str]) -> xr.Dataset:
     for name, (_, text) in variables.items():
         plain[name].attrs = {"long_name": text, "units": "1"}
     return xr.Dataset(plain)
+
+
+def tabled(
+    columns: Iterable[Any], texts: Mapping[str, str], dims: Any, **coords: Any
+) -> xr.Dataset:
+    """Dataset of arrays over the same dims, in the order of `texts`: name and long name of each."""
+    data = {
+        name: (dims, np.asarray(column), {"long_name": text, "units": "1"})
+        for (name, text), column in zip(texts.items(), columns, strict=True)
+    }
+    return xr.Dataset(data, {name: list(values) for name, values in coords.items()})

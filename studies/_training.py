@@ -1,12 +1,41 @@
-"""Training on digits at equal effective step, for the studies that compare conditions."""
+"""Training in the studies: networks before and after it, and digits at equal effective step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 import gradsim as gs
 from gradsim.studies._digits import levelled_digits
+from gradsim.studies._layers import Layers, over_seeds
+
+
+def before_and_after(
+    model: gs.MLP,
+    seeds: Any,
+    function: Callable[[Layers, Layers], Any],
+    *,
+    inputs: Any,
+    targets: Any,
+    threads: int | None,
+    **options: Any,
+) -> tuple[xr.Dataset, np.ndarray]:
+    """Train, and compute a function of every network as it was before and as it is after.
+
+    The `options` are those of :func:`gradsim.train`, whose result comes first; the values of the
+    function are (seed, ...).
+    """
+    ds = gs.train(
+        model, seeds, inputs=inputs, targets=targets, threads=threads, keep=True, **options
+    )
+
+    def one(seed: int) -> Any:
+        start = gs.network(model, seed, inputs=inputs, targets=targets)
+        final = start.with_parameters(ds.final_parameter.sel(seed=seed).values)
+        return function(Layers(start), Layers(final))
+
+    return ds, np.array(over_seeds(one, seeds, threads))
 
 
 def train_on_digits(

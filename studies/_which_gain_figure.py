@@ -16,7 +16,8 @@ def draw(ds: xr.Dataset, cases: Any, numbers: dict, margin: float) -> Any:
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(14, 10.5), layout="constrained")
-    top, bottom = fig.subfigures(2, 1, height_ratios=(1, 1.05))
+    parts: Any = fig.subfigures(2, 1, height_ratios=(1, 1.05))
+    top, bottom = parts
     _gains(top, ds, cases)
     axes = bottom.subplots(1, 3, sharey=True)
     places = np.arange(len(cases))[::-1]

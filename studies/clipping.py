@@ -1,9 +1,8 @@
 """Clipping in small recurrent networks: what it saves, and the ratio across lags that it leaves.
 
-Tied tanh and relu networks whose gradients explode are trained by gradient descent with the
-gradient clipped by its norm, by value and not. Beside divergence, overshoot and final cost stands
-what clipping is no remedy for: how large the contribution of 40 steps ago to the gradient is
-against that of the last step, before and after clipping.
+Tied tanh and relu networks whose gradients explode are trained by gradient descent. Beside
+divergence, overshoot and final cost stands what clipping is no remedy for: the contribution of 40
+steps ago to the gradient over that of the last step, before and after clipping.
 """
 
 import math
@@ -15,13 +14,15 @@ import xarray as xr
 import gradsim as gs
 from gradsim import clipping
 from gradsim.plot import OKABE_ITO
+from gradsim.studies._picture import canvas, decades
 from gradsim.studies._shares import share
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas
+from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, stacked
 from gradsim.studies.wall import METHODS, undone
 
 TIMES, WIDTH, INPUTS, EXAMPLES, LAG = 50, 10, 2, 4, 40
 RATE, STEPS, THRESHOLD = 0.01, 60, 1.0
 ACTIVATIONS = ("tanh", "relu")
+WORDS = {"none": "not clipped", "norm": "clipped by norm", "value": "clipped by value"}
 RARELY, MOST, FEWER = 0.05, 0.5, 0.01  # shares of networks; of steps
 LARGEST = 300.0  # log10 of a cost; beyond it a network is about to diverge
 LOWER, GAIN = 0.1, 0.1  # decades of the cost; of the ratio across lags
@@ -30,37 +31,22 @@ BASE = gs.RNN(TIMES, WIDTH, input_width=INPUTS, sigma_w=2.0, sigma_u=0.5)
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     """Divergence, costs and overshoot (clip, activation, seed), and the ratio before and after."""
-    runs = [
-        gs.train(
-            BASE, seeds, learning_rate=RATE, steps=STEPS, inputs=EXAMPLES, threads=threads,
-            vary={"activation": list(ACTIVATIONS)}, **({} if m == "none" else _clip(m)),
-        )
-        for m in METHODS
-    ]  # fmt: skip
-    names = xr.Variable("clip", list(METHODS))
-    loss = xr.concat([run.log10_loss for run in runs], names, combine_attrs="drop")
-    final = xr.concat([run.log10_final_loss for run in runs], names, combine_attrs="drop")
-    stop = xr.concat([run.stop_iteration for run in runs], names, combine_attrs="drop")
-    steps = undone(10.0 ** np.minimum(loss.transpose(..., "iteration").values, LARGEST))
+    options = [{} if m == "none" else {"clip": THRESHOLD, "clip_by": m} for m in METHODS]
+    runs = [gs.train(BASE, seeds, learning_rate=RATE, steps=STEPS, inputs=EXAMPLES, threads=threads,
+                     vary={"activation": ACTIVATIONS}, **one) for one in options]  # fmt: skip
+    one = stacked(runs, "clip", METHODS)
+    loss = one.log10_loss.transpose(..., "iteration")
+    steps = undone(10.0 ** np.minimum(loss.values, LARGEST))
+    lost = loss.isel(iteration=0).copy(data=steps.mean(-1))
     ratio = [[_ratios(a, int(seed)) for seed in loss.seed] for a in ACTIVATIONS]
-    data = {
-        "median_log10_loss": (loss.fillna(np.inf).median("seed"),
-                              "median log10 of the cost; infinite once most have diverged"),
-        "log10_final_loss": (final, "log10 of the cost after the last step; NaN: diverged"),
-        "diverged": (stop < STEPS, "whether it has left the range of float64"),
-        "undone_share": (loss.isel(iteration=0, drop=True).copy(data=steps.mean(-1)),
-                         "share of steps that undo more than half of all progress"),
-        "log10_lag_ratio": (
-            xr.DataArray(ratio, dims=("activation", "seed", "clip")),
-            f"log10 of the contribution of lag {LAG} over that of lag 0, before training"),
-    }  # fmt: skip
-    for array, text in data.values():
-        array.attrs = {"long_name": text, "units": "1"}
-    return xr.Dataset({name: array for name, (array, _) in data.items()})
-
-
-def _clip(method: str) -> dict[str, Any]:
-    return {"clip": THRESHOLD, "clip_by": method}
+    lags = xr.DataArray(ratio, dims=("activation", "seed", "clip"))
+    return labelled(
+        log10_loss=(loss, "log10 of the cost before each step; NaN: diverged"),
+        log10_final_loss=(one.log10_final_loss, "the same after the last step"),
+        diverged=(one.stop_iteration < STEPS, "whether it has left the range of float64"),
+        undone_share=(lost, "share of steps that undo more than half of all progress"),
+        log10_lag_ratio=(lags, f"log10 of the contribution of lag {LAG} over lag 0, untrained"),
+    )
 
 
 def _ratios(activation: str, seed: int) -> list[float]:
@@ -68,15 +54,13 @@ def _ratios(activation: str, seed: int) -> list[float]:
 
     Clipping multiplies every entry of dC/dW by a factor, and every contribution to it with it.
     """
-    net = gs.network(BASE.with_fields(activation=activation), seed, inputs=1)
-    phi = np.tanh if activation == "tanh" else lambda z: np.maximum(z, 0.0)
-    states, sequence = [np.reshape(net.initial_state, -1)], np.reshape(net.inputs, (TIMES, INPUTS))
-    drive = np.reshape(net.input_weights, (WIDTH, INPUTS))
-    for x in sequence:
-        states.append(phi(net.weights[0] @ states[-1] + drive @ x))
-    deltas = [np.reshape(delta.to_array(), -1) for delta in gs.backward(net).deltas]
+    net: Any = gs.network(BASE.with_fields(activation=activation), seed, inputs=1)
+    phi, states = gs.activations[activation].value, [net.initial_state]
+    for x in net.inputs[0]:
+        states.append(phi(net.recurrent @ states[-1] + net.input_weights @ x, 0.0))
+    deltas = np.array([delta.to_array()[0] for delta in gs.backward(net).deltas])
     terms = np.array([np.outer(delta, state) for delta, state in zip(deltas, states)])
-    whole = [terms.sum(0), np.array(deltas).T @ sequence]
+    whole = [terms.sum(0), deltas.T @ net.inputs[0]]
     found = []
     for method in METHODS:
         cut = whole if method == "none" else clipping.clip(whole, THRESHOLD, method).gradients
@@ -94,11 +78,11 @@ def estimate(ds: xr.Dataset) -> list[Row]:
         one = ds.sel(clip=method, activation="tanh")
         rows.append(bootstrap(np.mean, plain.undone_share - one.undone_share))
         rows.append(bootstrap(np.mean, one.log10_final_loss - plain.log10_final_loss))
+    gain = ds.log10_lag_ratio - ds.log10_lag_ratio.sel(clip="none")
     for method in METHODS[1:]:
         for activation in ACTIVATIONS:
-            ratio = ds.log10_lag_ratio.sel(activation=activation)
-            gain = (ratio.sel(clip=method) - ratio.sel(clip="none")).dropna("seed")  # dead: NaN
-            rows.append(bootstrap(np.mean, gain, 0.0 if method == "norm" else math.nan))
+            alive = gain.sel(clip=method, activation=activation).dropna("seed")
+            rows.append(bootstrap(np.mean, alive, 0.0 if method == "norm" else math.nan))
     return rows
 
 
@@ -111,10 +95,9 @@ def figure(ds: xr.Dataset) -> Any:
     for ax, activation in ((left, "tanh"), (middle, "relu")):
         for method in METHODS:
             one = ds.sel(clip=method, activation=activation)
-            label = "not clipped" if method == "none" else f"clipped by {method}"
             lost = 100 * one.diverged.mean().item()
-            label += f", {lost:.0f} % diverge" if lost else ""
-            curve = one.median_log10_loss
+            label = WORDS[method] + (f", {lost:.0f} % diverge" if lost else "")
+            curve = one.log10_loss.fillna(np.inf).median("seed")  # infinite once most diverged
             ax.plot(ds.iteration, 10.0**curve if ax is left else curve, color=colors[method],
                     label=label)  # fmt: skip
         ax.set_title(activation, loc="left")
@@ -122,37 +105,41 @@ def figure(ds: xr.Dataset) -> Any:
         ax.legend(frameon=False, loc="lower left" if ax is left else "upper right")
     left.set_ylim(bottom=0)
     middle.set_ylim(-1, 40)
-    middle.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
+    decades(middle.yaxis)
+    ratio = ds.log10_lag_ratio.stack(network=("activation", "seed"))
     for method, marker in (("value", "."), ("norm", "x")):
-        ratio = ds.log10_lag_ratio.stack(network=("activation", "seed"))
         right.plot(ratio.sel(clip="none"), ratio.sel(clip=method), marker, linestyle="",
-                   color=colors[method], markersize=4, label=f"clipped by {method}")  # fmt: skip
+                   color=colors[method], markersize=4, label=WORDS[method])  # fmt: skip
     right.axline((0, 0), slope=1, color="black", linewidth=1, label="as it was")
-    right.set_xlabel(f"contribution of lag {LAG} over that of lag 0")
-    right.set_ylabel("the same after clipping")
+    right.set(xlabel=f"contribution of lag {LAG} over lag 0", ylabel="the same after clipping")
     right.legend(frameon=False, loc="upper left")
     for axis in (right.xaxis, right.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
-        axis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
+        decades(axis)
     return fig
 
 
 def _parts() -> tuple[Part, ...]:
-    diverges = [Part(f"{a}, no clipping: diverges in most", MOST, 1.0, holds=a == "relu")
-                for a in ACTIVATIONS]  # fmt: skip
-    saved = [Part(f"{a}, by {m}: diverges in at most 5 %", 0.0, RARELY)
-             for m in METHODS[1:] for a in ACTIVATIONS]  # fmt: skip
-    tanh = [
-        part
-        for m in METHODS[1:]
-        for part in (
+    clipped = METHODS[1:]
+    rows = [
+        Part(f"{a}, no clipping: diverges in most", MOST, 1.0, a == "relu") for a in ACTIVATIONS
+    ]
+    rows += [
+        Part(f"{a}, by {m}: diverges in at most 5 %", 0.0, RARELY)
+        for m in clipped
+        for a in ACTIVATIONS
+    ]
+    for m in clipped:
+        rows += [
             Part(f"tanh, by {m}: fewer steps undo half of all progress", FEWER, holds=False),
             Part(f"tanh, by {m}: final cost is lower", high=-LOWER, holds=m == "value"),
-        )
+        ]
+    rows += [
+        Part(f"{a}, by {m}: lag {LAG} gains on lag 0", GAIN, holds=False)
+        for m in clipped
+        for a in ACTIVATIONS
     ]
-    lags = [Part(f"{a}, by {m}: lag {LAG} gains on lag 0", GAIN, holds=False)
-            for m in METHODS[1:] for a in ACTIVATIONS]  # fmt: skip
-    return (*diverges, *saved, *tanh, *lags)
+    return tuple(rows)  # fmt: skip
 
 
 STUDY = Study(

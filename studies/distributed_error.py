@@ -136,10 +136,6 @@ STUDY = Study(
     condition="The error is distributed, as the root of the width, at every depth alike. What "
     "vanishes exponentially with depth does so at every width, and at chi_1 = 1 nothing does.",
     parts=tuple(part for name in NETS for part in _parts(name)),
-    networks=400,
-    quick=40,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=400, quick=40, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -17,7 +17,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.studies._every_direction_figure import draw
-from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms, stacked
+from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms, stacked, tabled
 from gradsim.studies._training import train_on_digits
 
 DEPTH, WIDTH = 30, 100
@@ -30,12 +30,18 @@ POINTS = {  # sigma_b, and sigma_w where chi_1 = 1 (gradsim.theory.edge_of_chaos
 INITS = ("gaussian", "orthogonal")
 FEWEST = 0.5  # half of the directions must carry the gradient
 KEPT = math.log10(2)  # decades over all layers
-TRAINED = {"depth": 20, "width": 64, "examples": 50, "steps": 100}
+TRAINED: Any = {"depth": 20, "width": 64, "output": "softmax", "loss": "cross_entropy"}
+LESSON = {"examples": 50, "steps": 100}
 EFFECTIVE = (0.05, 0.1)  # share of the loss that a step takes away, to first order
 JUDGED = 0.05
 ONE_IN = 4  # so many networks have one that is trained
-FASTER = 0.1  # decades of loss
+FASTER, HALF = 0.1, math.log10(2)  # decades of loss; of the spread over directions
 QUICKER = ("identity", "hard_tanh")
+MEANINGS = {
+    "condition": "decades from 10 to 90 % of the singular values",
+    "spread": "sd over directions of the cost of log10 norm(J^T v), decades",
+    "carried": "share of directions that carry the gradient",
+}
 
 
 def model(activation: str, init: str, **fields: Any) -> gs.MLP:
@@ -53,49 +59,36 @@ def settled(activation: str) -> float:
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Log10 singular values of the input-output Jacobian, and the loss along training."""
+    """Singular values of the input-output Jacobian, what they mean, and the loss along training."""
     spectra, losses = [], []
     direction = np.random.default_rng(0).normal(size=WIDTH)
     direction *= math.sqrt(WIDTH) / np.linalg.norm(direction)
     for activation in POINTS:
-        x = direction * math.sqrt(settled(activation))
+        level = settled(activation)
         ds = gs.simulate(
-            model(activation, INITS[0]), seeds, vary={"init": INITS}, inputs=x[None],
-            measure=(gs.measurements.jacobian(layers=[0]),), threads=threads,
+            model(activation, INITS[0]), seeds, vary={"init": INITS}, threads=threads,
+            inputs=direction[None] * math.sqrt(level),
+            measure=(gs.measurements.jacobian(layers=[0]),),
         )  # fmt: skip
         spectra.append(ds.log10_input_singular_value)
         few = ds.seed.values[:: ONE_IN if ds.sizes["seed"] > ONE_IN else 1]
-        trained = [_train(activation, init, few, threads) for init in INITS]
-        losses.append(stacked(trained, "init", INITS))
-    names = xr.Variable("activation", list(POINTS))
-    return labelled(
-        log10_singular_value=(xr.concat(spectra, names), "log10 singular values of d a^L / dx"),
-        log10_loss=(xr.concat(losses, names), "log10 loss before each step"),
-    )  # fmt: skip
+        runs = [train_on_digits(model(activation, init, **TRAINED), few, shares=EFFECTIVE,
+                                mean_square=level, threads=threads, **LESSON)[0].log10_loss
+                for init in INITS]  # fmt: skip
+        losses.append(stacked(runs, "init", INITS).rename(share="effective", seed="trained"))
+    spectrum, loss = (stacked(runs, "activation", POINTS) for runs in (spectra, losses))
+    ds = labelled(
+        log10_singular_value=(spectrum, "log10 singular values of d a^L / dx"),
+        log10_loss=(loss, "log10 loss before each step"),
+    )
+    numbers = [function(ds.log10_singular_value.values) for function in (condition, spread, share)]
+    return ds.merge(tabled(numbers, MEANINGS, ("activation", "init", "seed")))
 
 
-def _train(activation: str, init: str, seeds: Any, threads: int | None) -> Any:
-    """Log10 loss (effective, trained, iteration)."""
-    shape = {name: TRAINED[name] for name in ("depth", "width")}
-    net = model(activation, init, **shape | {"output": "softmax", "loss": "cross_entropy"})
-    ds, _ = train_on_digits(
-        net, seeds, shares=EFFECTIVE, steps=TRAINED["steps"], examples=TRAINED["examples"],
-        mean_square=settled(activation), threads=threads,
-    )  # fmt: skip
-    return ds.log10_loss.rename(share="effective", seed="trained")
-
-
-def law(activation: str, init: str) -> xr.Dataset:
-    """Moments of the squared singular values at infinite width."""
-    sigma_b, sigma_w = POINTS[activation]
-    q = settled(activation) * sigma_w**2 + sigma_b**2
-    return gs.theory.jacobian_moments(activation, DEPTH, sigma_w, q=q, weights=init)
-
-
-def share(logs: Any) -> Any:
-    """Participation share of the squared singular values (..., index)."""
-    squares = 10.0 ** (2 * (logs - logs.max(axis=-1, keepdims=True)))
-    return squares.mean(axis=-1) ** 2 / (squares**2).mean(axis=-1)
+def condition(logs: np.ndarray) -> np.ndarray:
+    """Decades from 10 to 90 % of the singular values (..., index)."""
+    low, high = np.quantile(logs, [0.1, 0.9], axis=-1, method="inverted_cdf")
+    return high - low
 
 
 def spread(logs: np.ndarray) -> np.ndarray:
@@ -104,31 +97,36 @@ def spread(logs: np.ndarray) -> np.ndarray:
     return (0.5 * np.log10(10.0 ** (2 * logs) @ v.T)).std(axis=-1)
 
 
-def rms(logs: np.ndarray) -> float:
-    """Log10 of the root mean square over singular values and networks (seed, index)."""
-    return log10_rms(logs.reshape(-1))
+def share(logs: np.ndarray) -> np.ndarray:
+    """Participation share of the squared singular values (..., index)."""
+    squares = 10.0 ** (2 * (logs - logs.max(axis=-1, keepdims=True)))
+    return squares.mean(axis=-1) ** 2 / (squares**2).mean(axis=-1)
+
+
+def expected(activation: str, init: str) -> tuple[float, float]:
+    """Theory of the rms and of the participation share, at infinite width."""
+    sigma_b, sigma_w = POINTS[activation]
+    q = settled(activation) * sigma_w**2 + sigma_b**2
+    law = gs.theory.jacobian_moments(activation, DEPTH, sigma_w, q=q, weights=init)
+    return 0.5 * math.log10(law.m_1.item()), 1 / (1 + law.variance.item())
 
 
 def estimate(ds: xr.Dataset) -> list[Row]:
     """On average, in how many directions, and how much faster; in the order of the parts."""
-    rows = []
-    for activation, init in CASES:
-        logs = ds.log10_singular_value.sel(activation=activation, init=init).values
-        rows.append(bootstrap(rms, logs, 0.5 * math.log10(law(activation, init).m_1.item())))
-    for activation, init in CASES:
-        logs = ds.log10_singular_value.sel(activation=activation, init=init).values
-        rows.append(
-            bootstrap(np.mean, share(logs), 1 / (1 + law(activation, init).variance.item()))
-        )
-    last = ds.log10_loss.isel(iteration=-1).sel(effective=JUDGED)
-    gain = last.sel(init="orthogonal") - last.sel(init="gaussian")
-    return rows + [bootstrap(np.mean, gain.sel(activation=a)) for a in POINTS]
+    cases = [ds.sel(activation=a, init=i) for a, i in CASES]
+    theory = [expected(*case) for case in CASES]
+    rows = [bootstrap(log10_rms, at.log10_singular_value, t) for at, (t, _) in zip(cases, theory)]
+    rows += [bootstrap(np.mean, at.carried, t) for at, (_, t) in zip(cases, theory)]
+    loss = ds.log10_loss.isel(iteration=-1).sel(effective=JUDGED)
+    for logs in (np.log10(ds.spread), loss):
+        gain = logs.sel(init="orthogonal") - logs.sel(init="gaussian")
+        rows += [bootstrap(np.mean, gain.sel(activation=a)) for a in POINTS]
+    return rows
 
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw spectra, what they mean for directions, and training."""
-    theory = {case: 1 / (1 + law(*case).variance.item()) for case in CASES}
-    return draw(ds, theory, share, spread)
+    return draw(ds, {case: expected(*case)[1] for case in CASES})
 
 
 CASES = [(activation, init) for activation in POINTS for init in INITS]
@@ -137,8 +135,9 @@ STUDY = Study(
     claim="At chi_1 = 1 gradients are kept: on average with Gaussian weights, in every direction "
     "with orthogonal ones, which therefore train faster.",
     statistic="rms of all singular values of the Jacobian (decades); participation share of their "
-    "squares, mean over networks; log10 loss after 100 steps, orthogonal less Gaussian, each with "
-    "a first step that takes 5 % of the loss away to first order",
+    "squares, mean over networks; orthogonal less Gaussian: log10 of the sd over directions v of "
+    "log10 norm(J^T v), and log10 loss after 100 steps, each with a first step that takes 5 % of "
+    "the loss away to first order",
     population="MLP at chi_1 = 1: sigma_b 0 (linear, relu) or 0.01 (tanh, hard_tanh), inputs at "
     "the fixed point of the length map; Jacobian: width 100, depth 30; training, of one network in "
     "4: width 64, depth 20, 50 digits, softmax, full-batch SGD",
@@ -152,17 +151,17 @@ STUDY = Study(
     parts=(
         *(Part(f"{a}, {i}: kept on average", -KEPT, KEPT) for a, i in CASES),
         *(
-            Part(f"{a}, {i}: in few directions", 0.0, FEWEST)
-            if i == "gaussian"
-            else Part(f"{a}, {i}: in every direction", FEWEST, 1 + 1e-9, a != "relu")
+            Part(f"{a}, {i}: in every direction", FEWEST, 1 + 1e-9, a != "relu")
+            if i == "orthogonal"
+            else Part(f"{a}, {i}: in few directions", 0.0, FEWEST)
             for a, i in CASES
+        ),
+        *(
+            Part(f"{a}: orthogonal spreads it half as much or less", high=-HALF, holds=a != "relu")
+            for a in POINTS
         ),
         *(Part(f"{a}: orthogonal trains faster", high=-FASTER, holds=a in QUICKER) for a in POINTS),
     ),
-    networks=96,
-    quick=5,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=96, quick=5, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

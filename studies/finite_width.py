@@ -7,14 +7,17 @@ so at equal depth over width networks of any width differ alike. The law is exac
 """
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 from scipy.special import gammaln
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
+from gradsim.studies._shares import share
 from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled, stacked
 
 WIDTHS, RATIOS, POWERS = (10, 30, 100), (0.1, 0.5, 1.0), (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -57,88 +60,77 @@ def variance_ratio(logs: np.ndarray, ratio: float) -> float:
 
 
 def skewness(logs: np.ndarray) -> float:
-    """Third standardised moment; 0 for a normal law."""
-    logs = logs[np.isfinite(logs)]
-    return float(np.mean(((logs - logs.mean()) / logs.std()) ** 3))
-
-
-def near_share(logs: np.ndarray) -> float:
-    """Share of networks whose norm is within FACTOR of the rms over networks, which is 1."""
-    return float(np.mean(np.abs(logs) < 2 * math.log(FACTOR)))
+    """Third standardised moment (of networks without an exact zero); 0 for a normal law."""
+    return float(stats.skew(logs[np.isfinite(logs)]))
 
 
 def exponent(width: int, power: float) -> float:
     """Exact ln E(norm^power) / power per layer: a mixture of chi-squares with M of n units on."""
     on = np.arange(1, width + 1)
-    weight = gammaln(width + 1) - gammaln(on + 1) - gammaln(width - on + 1) - width * math.log(2)
-    moment = gammaln((on + power) / 2) - gammaln(on / 2)  # E (chi^2 / 2)^(power / 2)
-    total = np.log(np.exp(weight + moment).sum())
+    moment = gammaln((on + power) / 2) - gammaln(on / 2)  # ln E (chi^2 / 2)^(power / 2)
+    total = np.logaddexp.reduce(stats.binom.logpmf(on, width, 0.5) + moment)
     return float(total / power + math.log(4 / width) / 2)
 
 
+def sample_exponent(logs: np.ndarray, width: int, power: float) -> float:
+    """Generalised exponent of a sample over `width` layers: too low once few networks dominate."""
+    total = np.logaddexp.reduce(logs * power / 2) - math.log(len(logs))
+    return float(total / (power * width))
+
+
 def estimate(ds: xr.Dataset) -> list[Row]:
-    """Variances, skewness, shares; in the order of the parts."""
+    """Variances, skewness, shares, exponents; in the order of the parts."""
     rows = []
     for width, ratio in VARIANCES:
         theory = law(width, ratio).var_log.item() / (CONSTANT * ratio)
         logs = ds.log_square.sel(width=width, ratio=ratio)
         rows.append(bootstrap(lambda x, r=ratio: variance_ratio(x, r), logs, theory))
-    rows.append(bootstrap(skewness, ds.log_square.sel(width=100, ratio=1.0), 0.0))
-    for ratio in RATIOS:
+    wide = ds.log_square.sel(width=100)
+    rows.append(bootstrap(skewness, wide.sel(ratio=1.0), 0.0))
+    for ratio in RATIOS:  # the rms over networks is 1; the law is normal with the exact moments
         at = law(100, ratio)
-        ends = (np.array([-2, 2]) * math.log(FACTOR) - at.mean_log.item()) / math.sqrt(
-            2 * at.var_log.item()
-        )
-        theory = 0.5 * (math.erf(ends[1]) - math.erf(ends[0]))  # normal, with the exact moments
-        rows.append(bootstrap(near_share, ds.log_square.sel(width=100, ratio=ratio), theory))
-    logs = ds.log_square.sel(width=100, ratio=1.0)
+        normal, end = NormalDist(at.mean_log.item(), at.var_log.item() ** 0.5), 2 * math.log(FACTOR)
+        within = normal.cdf(end) - normal.cdf(-end)
+        rows.append(share(abs(wide.sel(ratio=ratio)) < end, within))
     for q in MOMENTS:
         exact = exponent(100, q)
-        rows.append(bootstrap(lambda x, q=q, e=exact: sample_exponent(x, 100, q) / e, logs, 1.0))
+        rows.append(bootstrap(lambda x, q=q, e=exact: sample_exponent(x, 100, q) / e,
+                              wide.sel(ratio=1.0), 1.0))  # fmt: skip
     return rows
 
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the distributions, the variance against depth over width, and generalised exponents."""
     fig, (left, middle, right) = canvas(13, 4.4, 1, 3)
-    grid = np.linspace(-4.5, 2.5, 400)
+    decade = 2 * math.log(10)  # of norm(delta), in the ln of its square
+    grid, fine = np.linspace(-4.5, 2.5, 400), np.linspace(0.1, 8, 60)
     for ratio, color in zip(RATIOS, (OKABE_ITO[2], OKABE_ITO[5], OKABE_ITO[3])):
-        decades = ds.log_square.sel(width=100, ratio=ratio) / (2 * math.log(10))
-        left.hist(decades, bins=np.linspace(-3, 2, 61), density=True, color=color, alpha=0.5,
+        logs = ds.log_square.sel(width=100, ratio=ratio) / decade
+        left.hist(logs, bins=np.linspace(-3, 2, 61), density=True, color=color, alpha=0.5,
                   label=f"layers / width = {ratio:g}")  # fmt: skip
-        mean = -CONSTANT * ratio / 2 / (2 * math.log(10))
-        sd = math.sqrt(CONSTANT * ratio) / (2 * math.log(10))
-        curve = np.exp(-0.5 * ((grid - mean) / sd) ** 2) / (sd * math.sqrt(2 * math.pi))
-        left.plot(grid, curve, color=color)
+        mean, sd = -CONSTANT * ratio / 2 / decade, math.sqrt(CONSTANT * ratio) / decade
+        left.plot(grid, stats.norm.pdf(grid, mean, sd), color=color)
     left.plot([], [], color="grey", label="log-normal limit")
     left.axvline(0, color="black", linestyle=":", label="rms over networks")
     left.set(xlabel="log10 of norm(delta) relative to the last layer (decades)",
              ylabel="density over networks, width 100", xlim=(-2.5, 3.5))  # fmt: skip
     middle.plot([0, 1.1], [0, 1.1 * CONSTANT], "k--", label="log-normal limit, 5 layers / width")
-    for width, color in zip(WIDTHS, (OKABE_ITO[5], OKABE_ITO[3], OKABE_ITO[4])):
-        logs = ds.log_square.sel(width=width)
-        middle.plot(RATIOS, logs.where(np.isfinite(logs)).var("seed"), "o", color=color,
-                    label=f"width {width}")  # fmt: skip
-        exact = [law(width, ratio).var_log.item() for ratio in RATIOS]
-        middle.plot(RATIOS, exact, color=color, label=f"width {width}, exact")
-        fine = np.linspace(0.1, 8, 60)
-        right.plot(fine, [width * exponent(width, q) for q in fine], color=color,
-                   label=f"width {width}, exact")  # fmt: skip
-        found = [width * sample_exponent(logs.sel(ratio=1.0).values, width, q) for q in POWERS]
-        right.plot(POWERS, found, "o", color=color, label=f"width {width}, sample")
-    middle.set(xlabel="layers / width", ylabel="variance of ln norm(delta)^2 over networks")
     right.plot(fine, CONSTANT * (fine - 2) / 8, "k--", label="log-normal limit")
-    right.set(xlabel="power q", ylabel="width * ln E(norm^q) / q per layer",
-              ylim=(-1.4, 4.2))  # fmt: skip
+    for width, color in zip(WIDTHS, (OKABE_ITO[5], OKABE_ITO[3], OKABE_ITO[4])):
+        logs, label = ds.log_square.sel(width=width), f"width {width}"
+        variances = logs.where(np.isfinite(logs)).var("seed")
+        middle.plot(RATIOS, variances, "o", color=color, label=label)
+        exact = [law(width, ratio).var_log.item() for ratio in RATIOS]
+        middle.plot(RATIOS, exact, color=color, label=f"{label}, exact")
+        exponents = [width * exponent(width, q) for q in fine]
+        right.plot(fine, exponents, color=color, label=f"{label}, exact")
+        found = [width * sample_exponent(logs.sel(ratio=1.0).values, width, q) for q in POWERS]
+        right.plot(POWERS, found, "o", color=color, label=f"{label}, sample")
+    middle.set(xlabel="layers / width", ylabel="variance of ln norm(delta)^2 over networks")
+    right.set(xlabel="power q", ylabel="width * ln E(norm^q) / q per layer", ylim=(-1.4, 4.2))
     for ax in (left, middle, right):
         ax.legend(frameon=False, fontsize="small", loc="upper right" if ax is left else "best")
     return fig
-
-
-def sample_exponent(logs: np.ndarray, width: int, power: float) -> float:
-    """Generalised exponent of a sample over `width` layers: too low once few networks dominate."""
-    half = logs * power / 2
-    return float((half.max() + np.log(np.mean(np.exp(half - half.max())))) / (power * width))
 
 
 VARIANCES = ((100, 0.1), (100, 1.0), (30, 1.0), (10, 1.0))
@@ -171,10 +163,6 @@ STUDY = Study(
             for q in MOMENTS
         ),
     ),
-    networks=4000,
-    quick=2000,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=4000, quick=2000, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

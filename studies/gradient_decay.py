@@ -14,13 +14,19 @@ import xarray as xr
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
-from gradsim.studies._layers import Layers, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked
+from gradsim.studies._layers import Layers
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked, tabled
+from gradsim.studies._training import before_and_after
 
 WIDTH, DEPTH, EXAMPLES, STEPS, RATE = 20, 6, 100, 60, 0.1
+BASE = gs.MLP(DEPTH, WIDTH, output="softmax", loss="cross_entropy")
 NETS = {"sigmoid": 1.0, "tanh": 1.0}  # sigma_w
 FIRST, LAST = 2, DEPTH - 1  # square layers below the output
 TIMES = ("before", "after")
+FACTORS = {
+    "of_slopes": "decades per layer backwards of the slopes",
+    "of_weights": "decades per layer backwards of the weights",
+}
 DECAY, RATIO = 0.1, 1.0  # decades a layer; decades
 
 
@@ -42,27 +48,18 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     x, y = digits(EXAMPLES)
     runs = []
     for name, sigma_w in NETS.items():
-        model = gs.MLP(DEPTH, WIDTH, activation=name, sigma_w=sigma_w, output="softmax",
-                       loss="cross_entropy")  # fmt: skip
-        ds = gs.train(model, seeds, learning_rate=RATE, steps=STEPS, keep=True, inputs=x, targets=y,
-                      threads=threads)  # fmt: skip
-
-        def one(seed: int, model: gs.MLP = model, ds: xr.Dataset = ds) -> list[tuple[float, float]]:
-            start = gs.network(model, seed, inputs=x, targets=y)
-            final = start.with_parameters(ds.final_parameter.sel(seed=seed).values)
-            return [factors(Layers(start)), factors(Layers(final))]
-
-        numbers = np.array(over_seeds(one, seeds, threads))
-        kept = ds[["log10_gradient_norm", "log10_loss"]]
-        kept["relative_update"] = ds.log10_update_norm - ds.log10_weight_norm
-        for i, text in enumerate(("slopes", "weights")):
-            attrs = {"long_name": f"decades per layer backwards of the {text}", "units": "1"}
-            kept[f"of_{text}"] = (("seed", "time"), numbers[..., i], attrs)
-        runs.append(kept)
-    attrs = {"long_name": "log10 of the size of an update over that of the weights", "units": "1"}
-    result = stacked(runs, "activation", NETS)
-    result.relative_update.attrs = attrs
-    return result.assign_coords(time=list(TIMES))
+        ds, numbers = before_and_after(
+            BASE.with_fields(activation=name, sigma_w=sigma_w), seeds,
+            lambda *nets: [factors(net) for net in nets], inputs=x, targets=y, threads=threads,
+            learning_rate=RATE, steps=STEPS,
+        )  # fmt: skip
+        update = (ds.log10_update_norm - ds.log10_weight_norm).assign_attrs(
+            long_name="log10 of the size of an update over that of the weights", units="1"
+        )
+        split = tabled(np.moveaxis(numbers, -1, 0), FACTORS, ("seed", "time"), time=TIMES)
+        kept = ds[["log10_gradient_norm", "log10_loss"]].assign(relative_update=update)
+        runs.append(kept.merge(split))
+    return stacked(runs, "activation", NETS)
 
 
 def depth_decay(ds: xr.Dataset, name: str, time: str) -> np.ndarray:
@@ -114,37 +111,16 @@ def figure(ds: xr.Dataset) -> Any:
             law = law * 10 ** (expected(name) * (LAST - inner))
             row[0].plot(inner, law, ":", color=OKABE_ITO[6],
                         linewidth=2.5, label="theory, mean field")  # fmt: skip
-        parts = [
-            at[f"of_{part}"].sel(time="before").mean().item() for part in ("slopes", "weights")
-        ]
-        row[0].set_title(f"{name}: slopes {parts[0]:+.2f}, weights {parts[1]:+.2f} decades a layer",
-                         loc="left", fontsize="medium")  # fmt: skip
-        row[1].set_title("by iteration", loc="left", fontsize="medium")
-        row[2].set_title("update over weights", loc="left", fontsize="medium")
-        for ax in row:
-            ax.set_yscale("log")
-        row[0].set_ylabel("norm of the layer's gradient")
-        row[1].set_ylabel("norm of the layer's gradient")
-        row[2].set_ylabel("size of update / size of weights")
-    axes[-1, 0].set_xlabel("layer (1: next to the input)")
-    axes[-1, 1].set_xlabel("iteration")
-    axes[-1, 2].set_xlabel("iteration")
+        slopes, weights = (at[part].sel(time="before").mean().item() for part in FACTORS)
+        titles = (f"{name}: slopes {slopes:+.2f}, weights {weights:+.2f} decades a layer",
+                  f"{name}: by iteration", f"{name}: update over weights")  # fmt: skip
+        for ax, title, size in zip(row, titles, ("layer's gradient",) * 2 + ("update / weights",)):
+            ax.set(yscale="log", ylabel=f"norm of the {size}")
+            ax.set_title(title, loc="left", fontsize="medium")
+    for ax, text in zip(axes[-1], ("layer (1: next to the input)", "iteration", "iteration")):
+        ax.set_xlabel(text)
     legend(fig, axes[0, :2].tolist(), 9, "small")
     return fig
-
-
-def _parts(name: str) -> tuple[Part, ...]:
-    sigmoid = name == "sigmoid"
-    few = {"high": -DECAY}
-    return (
-        Part(f"{name}: decays by 0.1 decades or more per layer", **few, holds=sigmoid),
-        Part(f"{name}: still so after training", **few, holds=sigmoid),
-        Part(f"{name}: the slopes alone do so", **few, holds=sigmoid),
-        Part(f"{name}: the weights alone do so", **few, holds=False),
-        Part(f"{name}: falls by a factor 2 or more in 60 iterations", high=-0.301, holds=sigmoid),
-        Part(f"{name}: first layer's relative update is 1/10 of the last's or less", high=-RATIO,
-             holds=sigmoid),
-    )  # fmt: skip
 
 
 STUDY = Study(
@@ -160,11 +136,18 @@ STUDY = Study(
     condition="So it is in sigmoid networks, by their slopes and not by their weights, before and "
     "after training; there the whole gradient decays with iterations too, on a plateau. In tanh "
     "networks at the same gain neither is so.",
-    parts=tuple(part for name in NETS for part in _parts(name)),
-    networks=150,
-    quick=6,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    parts=tuple(
+        Part(f"{name}: {text}", high=high, holds=holds and name == "sigmoid")
+        for name in NETS
+        for text, high, holds in (
+            ("decays by 0.1 decades or more per layer", -DECAY, True),
+            ("still so after training", -DECAY, True),
+            ("the slopes alone do so", -DECAY, True),
+            ("the weights alone do so", -DECAY, False),
+            ("falls by a factor 2 or more in 60 iterations", -0.301, True),
+            ("first layer's relative update is 1/10 of the last's or less", -RATIO, True),
+        )
+    ),
+    networks=150, quick=6, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -16,8 +16,8 @@ import xarray as xr
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies import _latch
-from gradsim.studies._shares import interval, share
-from gradsim.studies._study import Part, Row, Study, canvas
+from gradsim.studies._shares import share, share_bars
+from gradsim.studies._study import Part, Row, Study, canvas, decades, tabled
 
 LENGTHS = (4, 6, 8, 10, 12, 15, 20, 30, 50)
 SHORT, CLAIMED, LAG = 4, (10, 20), 9
@@ -25,6 +25,11 @@ RATES, MIDDLE = (0.03, 0.1, 0.3), 0.1
 UPDATES = 2000
 NEVER, SURELY, MOST = 0.05, 0.95, 0.5  # shares of networks
 POWERS = (1, 2, 3)
+QUANTITIES = {
+    "latched": "whether 95 % of fresh sequences end with the right sign",
+    "w": "recurrent weight after training",
+    "decades": f"mean log10 of |dx_T / dx_(T - {LAG})|, at most from the start",
+}
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
@@ -34,18 +39,10 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     for length in LENGTHS:
         units = _latch.Units.drawn(ids, len(RATES))
         _latch.train(units, ids, length, rates, UPDATES)
-        latched, decades = _latch.judge(units, ids, length, min(LAG, length - 1))
-        found.append((latched, units.w, decades))
-    dims, texts = ("length", "seed", "learning_rate"), {
-        "latched": "whether 95 % of fresh sequences end with the right sign",
-        "w": "recurrent weight after training",
-        "decades": f"mean log10 of |dx_T / dx_(T - {LAG})|, at most from the start",
-    }  # fmt: skip
-    data = {
-        name: (dims, np.array(column), {"long_name": text, "units": "1"})
-        for (name, text), column in zip(texts.items(), zip(*found))
-    }
-    return xr.Dataset(data, {"length": list(LENGTHS), "seed": list(ids), "learning_rate": rates})
+        latched, contribution = _latch.judge(units, ids, length, min(LAG, length - 1))
+        found.append((latched, units.w, contribution))
+    return tabled(zip(*found), QUANTITIES, ("length", "seed", "learning_rate"),
+                  length=LENGTHS, seed=ids, learning_rate=RATES)  # fmt: skip
 
 
 def estimate(ds: xr.Dataset) -> list[Row]:
@@ -55,8 +52,8 @@ def estimate(ds: xr.Dataset) -> list[Row]:
         for length in (SHORT, *CLAIMED) for rate in RATES
     ]  # fmt: skip
     one = ds.sel(length=CLAIMED[0], learning_rate=MIDDLE)
-    decades = one.decades.values[one.latched.values.astype(bool)]
-    return rows + [share(decades < -power) for power in POWERS]
+    contribution = one.decades.values[one.latched.values.astype(bool)]
+    return rows + [share(contribution < -power) for power in POWERS]
 
 
 def multiplier(w: np.ndarray) -> np.ndarray:
@@ -71,11 +68,8 @@ def figure(ds: xr.Dataset) -> Any:
     """Draw success against length, and the derivative of the units of length 10 against w."""
     fig, (left, right) = canvas(11, 4.6, 1, 2)
     for rate, color in zip(RATES, (OKABE_ITO[2], OKABE_ITO[5], OKABE_ITO[4])):
-        hits = ds.latched.sel(learning_rate=rate).values.astype(bool)
-        mean, ends = hits.mean(1), np.array([interval(row) for row in hits])
-        error = abs(ends.T - mean)
-        left.errorbar(LENGTHS, 100 * mean, 100 * error, fmt="o-", color=color, capsize=3,
-                      label=f"learning rate {rate:g}")  # fmt: skip
+        hits = ds.latched.sel(learning_rate=rate)
+        share_bars(left, LENGTHS, hits, color=color, label=f"learning rate {rate:g}")
     left.axhline(100 * NEVER, color="grey", linestyle=":", linewidth=1)
     for length in CLAIMED:
         left.axvline(length, color="grey", linestyle=":", linewidth=1)
@@ -95,18 +89,9 @@ def figure(ds: xr.Dataset) -> Any:
                label="theory at the start, w = 1.25")  # fmt: skip
     right.set_xlabel("recurrent weight w after training")
     right.set_ylabel(f"derivative of the last state by that {LAG} steps\nearlier, mean of the log")
-    right.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
+    decades(right.yaxis)
     right.legend(frameon=False, loc="lower left")
     return fig
-
-
-def _parts() -> tuple[Part, ...]:
-    short = [Part(f"T = {SHORT}, rate {r:g}: succeeds", SURELY, 1.0) for r in RATES]
-    claimed = [Part(f"T = {length}, rate {r:g}: never succeeds", 0.0, NEVER, holds=False)
-               for length in CLAIMED for r in RATES]  # fmt: skip
-    small = [Part(f"latched at T = 10: derivative over {LAG} steps below 10^-{k} in most", MOST,
-                  1.0) for k in POWERS]  # fmt: skip
-    return (*short, *claimed, *small)
 
 
 STUDY = Study(
@@ -122,11 +107,18 @@ STUDY = Study(
     condition="Success falls rapidly beyond length 10 but is no 0 there: nearly all succeed at 10, "
     "and at 20 from one in ten to most, by learning rate. Those that succeed at 10 have a "
     "derivative below 10^-3 over 9 steps: the gradient vanishes because the bit is kept.",
-    parts=_parts(),
-    networks=1000,
-    quick=100,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    parts=(
+        *(Part(f"T = {SHORT}, rate {r:g}: succeeds", SURELY, 1.0) for r in RATES),
+        *(
+            Part(f"T = {length}, rate {r:g}: never succeeds", 0.0, NEVER, holds=False)
+            for length in CLAIMED
+            for r in RATES
+        ),
+        *(
+            Part(f"latched at T = 10: derivative over {LAG} steps below 10^-{k} in most", MOST, 1.0)
+            for k in POWERS
+        ),
+    ),
+    networks=1000, quick=100, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -16,7 +16,7 @@ from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, tabled
 
 WIDTH, DEPTH, EXAMPLES = 20, 8, 60
 NETS = {"sigmoid": 1.0, "tanh": 1.0}  # sigma_w
@@ -62,7 +62,7 @@ def judged(layers: Layers, layer: int, rule: str) -> list[float]:
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Every rule in every layer of every network, (activation, seed, rule, layer)."""
+    """Every rule in every layer of every network, (seed, activation, rule, layer)."""
     x, y = digits(EXAMPLES)
     layer = range(1, DEPTH + 1)
 
@@ -74,15 +74,9 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
             found.append([[judged(net, n, rule) for n in layer] for rule in RULES])
         return found
 
-    numbers = np.stack(over_seeds(one, seeds, threads), axis=1)
-    dims = ("activation", "seed", "rule", "layer")
-    data = {
-        name: (dims, numbers[..., i], {"long_name": text, "units": "1"})
-        for i, (name, text) in enumerate(QUANTITIES.items())
-    }
-    coords = {"activation": list(NETS), "seed": list(parse_seeds(seeds)), "rule": list(RULES),
-              "layer": list(layer)}  # fmt: skip
-    return xr.Dataset(data, coords)
+    columns = np.moveaxis(np.array(over_seeds(one, seeds, threads)), -1, 0)
+    return tabled(columns, QUANTITIES, ("seed", "activation", "rule", "layer"), rule=RULES,
+                  seed=parse_seeds(seeds), activation=NETS, layer=layer)  # fmt: skip
 
 
 def ratio(array: xr.DataArray, name: str, rule: str) -> np.ndarray:
@@ -120,9 +114,8 @@ def figure(ds: xr.Dataset) -> Any:
         row[2].set_ylabel("fall of the cost / cost")
     for ax in axes[-1]:
         ax.set_xlabel("layer that takes the step")
-    axes[0, 1].plot(
-        [], [], "-", color="grey", label="theory: gradient norm to the power 2, 1, 1, 0"
-    )
+    law = "theory: gradient norm to the power 2, 1, 1, 0"
+    axes[0, 1].plot([], [], "-", color="grey", label=law)
     legend(fig, [axes[0, 1]], 5)
     return fig
 
@@ -146,10 +139,6 @@ STUDY = Study(
              np.inf, name == "tanh")
         for name in NETS for rule in RULES
     ),
-    networks=300,
-    quick=30,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
+    networks=300, quick=30, measure=measure, estimate=estimate, figure=figure,
 )  # fmt: skip
 main = STUDY.script(__name__)

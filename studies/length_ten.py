@@ -13,7 +13,7 @@ import xarray as xr
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._shares import share
-from gradsim.studies._study import Part, Row, Study, canvas, legend, stacked
+from gradsim.studies._study import Part, Row, Study, band, canvas, decades, legend, stacked
 
 STEPS, WIDTH, INPUTS, LAG, LONGEST = 100, 50, 10, 9, 30
 POWERS, MOST = (1, 2, 3), 0.5  # decades; share of networks
@@ -56,9 +56,7 @@ def figure(ds: xr.Dataset) -> Any:
     fig, (left, right) = canvas(11, 4.6, 1, 2)
     for case, color in zip(CASES, OKABE_ITO[1:]):
         one = ds.decades.sel(initialisation=case)
-        low, mid, high = one.quantile([0.05, 0.5, 0.95], "seed")
-        left.fill_between(ds.lag, low, high, color=color, alpha=0.15, linewidth=0)
-        left.plot(ds.lag, mid, "o", color=color, markersize=3, label=case)
+        band(left, ds.lag, one, color, case, marker="o", linestyle="", markersize=3)
         rms = gs.theory.profile(model(case)).log10_delta_rms
         left.plot(ds.lag, rms[::-1][: LONGEST + 1] - rms[-1], color=color, linewidth=1)
         ordered = np.sort(one.sel(lag=LAG))
@@ -72,8 +70,8 @@ def figure(ds: xr.Dataset) -> Any:
         right.axvline(-power, color="grey", linestyle=":", linewidth=1)
     right.set(xlabel=f"contribution of lag {LAG} over that of lag 0", xlim=(-8, 2))
     right.set_ylabel("networks at or below it (%)")
-    left.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
-    right.xaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
+    for axis in (left.yaxis, right.xaxis):
+        decades(axis)
     legend(fig, [left])
     return fig
 
@@ -96,10 +94,6 @@ STUDY = Study(
         Part(f"{case}: below 10^-{power} in most", MOST, 1.0, holds=power in powers)
         for case, (_, powers) in CASES.items() for power in POWERS
     ),
-    networks=2000,
-    quick=150,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
+    networks=2000, quick=150, measure=measure, estimate=estimate, figure=figure,
 )  # fmt: skip
 main = STUDY.script(__name__)

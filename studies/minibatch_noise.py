@@ -113,10 +113,6 @@ STUDY = Study(
         Part(f"tanh, sigma_w = {g:g}: grows by 0.02 decades or more per layer", MARGIN, np.inf, so)
         for g, so in CASES
     ),
-    networks=300,
-    quick=40,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=300, quick=40, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -12,19 +12,14 @@ outputs, the mean of ten one-hot labels.
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-try:
-    import gradsim as gs
-except ModuleNotFoundError:  # run from the repository, uninstalled
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    import gradsim as gs
-
-from gradsim.studies import _study
+import gradsim as gs
+from gradsim.studies._command import filed, folder_of, follow, parser
+from gradsim.studies._picture import canvas, decades
 
 MODEL = gs.MLP(width=30, activation="sigmoid", loss="cross_entropy", sigma_b=1.0)
 MEAN_SQUARE = 0.1032  # of a pixel in [0, 1], over his images
@@ -63,6 +58,7 @@ def nielsen(
         Dims (depth, seed, layer), with `published_norm` and `published_quantile` (depth, layer),
         the share of networks whose `log10_bias_grad_norm` is not above it; NaN where he has none.
     """
+    folder = folder_of(out)
     image, target = np.full((1, 784), MEAN_SQUARE**0.5), np.full(10, 0.1)
     vary = {"depth": list(PUBLISHED)}
     ds = gs.simulate(
@@ -76,11 +72,7 @@ def nielsen(
     norm.attrs = {"long_name": "published norm of the bias gradient", "units": "1"}
     share.attrs = {"long_name": "share of networks not above the published norm", "units": "1"}
     ds = ds.assign(published_norm=norm.assign_attrs(source=SOURCE), published_quantile=share)
-    if out is not None:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        gs.save(ds, Path(out) / "nielsen.nc")
-        figure(ds).savefig(Path(out) / "nielsen.png", dpi=120)
-    return ds
+    return filed(ds, folder, "nielsen", figure)
 
 
 def report(ds: xr.Dataset) -> str:
@@ -109,27 +101,22 @@ def report(ds: xr.Dataset) -> str:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the norms by layer: medians and bands of the networks, his norms as dots."""
-    fig, ax = _study.canvas(7, 4)
+    fig, ax = canvas(7, 4)
     gs.plot.profile(ds, variable="log10_bias_grad_norm", ax=ax, legend=False)
     for line, norm in zip(list(ax.lines), ds.published_norm):
         ax.plot(ds.layer, np.log10(norm), "o", color=line.get_color())
     ax.lines[-1].set_label("published: one network each")
     ax.legend(loc="lower right", frameon=False)
     ax.set_xticks(ds.layer.values)
-    ax.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
+    decades(ax.yaxis)
     ax.set_ylabel("norm of the bias gradient (log scale)")
     return fig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study from the command line."""
-    parser = _study.parser("nielsen", __doc__ or "", 1000, 50)
-    asked = parser.parse_args(arguments)
-    seeds = _study.seeds_of(asked)
-    store = _study.store_of(asked, "nielsen")
-    print(report(nielsen(seeds, out=asked.out, threads=asked.threads, store=store)))
-    print(f"\n{asked.out}: nielsen.nc and nielsen.png")
-    return 0
+    asked = parser("nielsen", __doc__ or "", 1000, 50).parse_args(arguments)
+    return follow(asked, "nielsen", nielsen, report)
 
 
 if __name__ == "__main__":

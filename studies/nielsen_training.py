@@ -16,7 +16,7 @@ import xarray as xr
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
+from gradsim.studies._study import Part, Row, Study, band, bootstrap, canvas, decades, legend
 from gradsim.studies.nielsen import MODEL, PUBLISHED
 
 HIDDEN, EXAMPLES = (2, 4), 100
@@ -80,22 +80,19 @@ def figure(ds: xr.Dataset) -> Any:
     """Draw the norms of the hidden layers along training, and the slowness of the first."""
     from matplotlib.ticker import MultipleLocator
 
-    fig, *panels, right = canvas(13, 4.6, 1, len(HIDDEN) + 1)
+    fig, (*panels, right) = canvas(13, 4.6, 1, len(HIDDEN) + 1)
     for ax, hidden in zip(panels, HIDDEN):
         for layer, color in zip(range(1, hidden + 1), OKABE_ITO[1:]):
             one = ds.log10_norm.sel(hidden=hidden, layer=layer)
-            low, mid, high = one.quantile([0.05, 0.5, 0.95], "seed")
-            ax.fill_between(ds.epoch, low, high, color=color, alpha=0.2, linewidth=0)
-            ax.plot(ds.epoch, mid, color=color, label=f"hidden layer {layer}")
+            band(ax, ds.epoch, one, color, f"hidden layer {layer}")
             ends = (PUBLISHED[hidden + 1][layer - 1], LAST_PUBLISHED[hidden][layer - 1])
             ax.plot([0, EPOCHS - 1], np.log10(ends), "o", color=color, mec="black")
         ax.set_title(f"{hidden} hidden layers", loc="left")
         ax.set_ylabel("norm of the bias gradient (median, 5 to 95 %)")
-        ax.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
+        decades(ax.yaxis)
     for hidden, color in zip(HIDDEN, (OKABE_ITO[5], OKABE_ITO[4])):
-        low, mid, high = slowness(ds, hidden).quantile([0.05, 0.5, 0.95], "seed")
-        right.fill_between(ds.epoch, low, high, color=color, alpha=0.2, linewidth=0)
-        right.plot(ds.epoch, mid, color=color, label=f"{hidden} hidden layers, {EXAMPLES} digits")
+        words = f"{hidden} hidden layers, {EXAMPLES} digits"
+        band(right, ds.epoch, slowness(ds, hidden), color, words)
         right.axhline(expected(hidden), color=color, linestyle=":")
         ends = [norms[hidden - 1] / norms[0]
                 for norms in (PUBLISHED[hidden + 1], LAST_PUBLISHED[hidden])]  # fmt: skip
@@ -103,7 +100,7 @@ def figure(ds: xr.Dataset) -> Any:
     right.plot([], [], "o", color="white", mec="black", label="published: one network, MNIST")
     right.plot([], [], color="grey", linestyle=":", label="mean field, before training")
     right.set(ylim=(0, 4.2), ylabel="last hidden layer over the first")
-    right.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
+    decades(right.yaxis)
     right.legend(frameon=False, fontsize="small", loc="upper left")
     for ax in fig.axes:
         ax.set_xlabel("epochs of training")

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies._study import Part, Row, Study, bootstrap
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas
 
 WIDTHS = (100, 400)
 SIGMA_W = tuple(np.arange(0.5, 4.01, 0.25).tolist())
@@ -53,16 +53,14 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the growth, its misfit and what explains it, for both widths."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(14, 7.2), layout="constrained")
+    fig, rows = canvas(14, 7.2, len(WIDTHS), 3)
     shown = {
         "growth_typical": "growth backwards, decades per layer",
         "misfit": "misfit of mean field, decades over layers 10 to 49",
         "regime": f"which theory is within {TOLERANCE:g} decades over them",
     }
     limit = {name: float(abs(ds[name]).max()) for name in ("growth_typical", "misfit")}
-    for axes, width in zip(fig.subplots(len(WIDTHS), 3), WIDTHS):
+    for axes, width in zip(rows, WIDTHS):
         for ax, (name, text) in zip(axes, shown.items()):
             ax.set_title(f"width {width}: {text}", loc="left", fontsize="small")
             gs.plot.phase_diagram(
@@ -97,10 +95,6 @@ STUDY = Study(
             for n, g, _ in CHAOTIC
         ),
     ),
-    networks=800,
-    quick=40,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=800, quick=40, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -14,7 +14,8 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, band, bootstrap, canvas, decades, labelled
+from gradsim.studies._picture import band, canvas, decades
+from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, stacked, tabled
 
 WIDTH, STEPS = 20, 100
 FOLLOWED = 50  # steps; later the rounding of the largest component drowns the smallest
@@ -32,64 +33,45 @@ MODELS = {
     "not normal, below one": BASE.with_fields(init="nonnormal", eigenvalues=SMALL, upper=UPPER),
     "random symmetric": BASE.with_fields(init="symmetric"),
 }
-TURNING = ("symmetric", "random symmetric")
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Norms of gradients, components along eigenvectors, alignment and largest growth."""
-    runs = [gs.simulate(model, seeds, threads=threads) for model in MODELS.values()]
-    norms = [run.log10_state_grad_norm for run in runs]
-    ratios = [(n - n.sel(state_step=STEPS)).drop_vars(set(n.coords) - {"seed"}) for n in norms]
-    names = xr.Variable("matrix", list(MODELS))
-    factor = xr.concat(ratios, names).isel(state_step=slice(None, None, -1))
-    nets = [[gs.network(MODELS[name], int(seed)) for name in TURNING] for seed in runs[0].seed]
-    component = np.array([_components(symmetric) for symmetric, _ in nets])
-    alignment = np.array([[_alignment(net) for net in pair] for pair in nets])
-    ds = labelled(
-        log10_factor=(factor.rename(state_step="time").transpose("matrix", "seed", "time"),
-                      "log10 of the gradient's norm after t steps back"),
-        log10_component=(xr.DataArray(component, dims=("seed", "eigenvalue", "followed")),
-                         "log10 of a component of the state along an eigenvector"),
-        alignment=(xr.DataArray(alignment, dims=("seed", "turning", "time")),
-                   "cos^2 of the angle between the state and the top eigenvector"),
-    )  # fmt: skip
-    steps = np.arange(STEPS + 1)
-    return ds.assign_coords(
-        time=steps, followed=steps[: FOLLOWED + 1], eigenvalue=list(TOP), turning=list(TURNING)
+    """Norms of gradients, alignment of states, and components along eigenvectors."""
+    runs = [gs.simulate(model, seeds, measure=("gradient", "spectrum"), threads=threads)
+            for model in MODELS.values()]  # fmt: skip
+    norm = stacked([run.log10_state_grad_norm for run in runs], "matrix", MODELS)
+    back = (norm - norm.sel(state_step=STEPS)).isel(state_step=slice(None, None, -1))
+    back, alignment = (
+        array.assign_coords(state_step=np.arange(STEPS + 1)).rename(state_step="time")
+        for array in (back, stacked([run.top_alignment for run in runs], "matrix", MODELS))
     )
+    ds = labelled(
+        log10_factor=(back, "log10 of the gradient's norm after t steps back"),
+        alignment=(alignment, "cos^2 of the angle between the state and the top eigenvector"),
+    )
+    logs = [components(gs.network(MODELS["symmetric"], int(seed))) for seed in ds.seed]
+    text = {"log10_component": "log10 of a component of the state along an eigenvector"}
+    dims = ("seed", "eigenvalue", "followed")
+    return ds.merge(tabled([logs], text, dims, eigenvalue=TOP, followed=range(FOLLOWED + 1)))
 
 
-def _states(net: Any, steps: int) -> np.ndarray:
-    """States h_0 to h_steps (time, unit)."""
-    states = [np.asarray(net.initial_state, dtype=np.float64).reshape(-1)]
-    for _ in range(steps):
-        states.append(net.weights[0] @ states[-1])
-    return np.array(states)
-
-
-def _components(net: Any) -> np.ndarray:
+def components(net: gs.Network) -> np.ndarray:
     """Log10 of the components along the eigenvectors of the TOP eigenvalues (eigenvalue, time)."""
     vectors = np.linalg.eigh(net.weights[0])[1][:, : -len(TOP) - 1 : -1]  # eigh: ascending
-    return np.log10(np.abs(_states(net, FOLLOWED) @ vectors)).T
-
-
-def _alignment(net: Any) -> np.ndarray:
-    """cos^2 of the angle between the state and the top eigenvector (time,)."""
-    values, vectors = np.linalg.eigh(net.weights[0])
-    states = _states(net, STEPS)
-    return (states @ vectors[:, np.argmax(np.abs(values))]) ** 2 / (states**2).sum(axis=1)
+    states = [np.asarray(net.initial_state).reshape(-1)]
+    for _ in range(FOLLOWED):
+        states.append(net.weights[0] @ states[-1])
+    return np.log10(np.abs(states @ vectors)).T
 
 
 def estimate(ds: xr.Dataset) -> list[Row]:
     """Rates of the components, alignments, and the largest growth of the gradient."""
     log = ds.log10_component
     rate = (log.sel(followed=FOLLOWED) - log.sel(followed=0)) / FOLLOWED
-    rows = [
-        bootstrap(np.median, rate.sel(eigenvalue=value), math.log10(value))
-        for value in (1.1, 0.9, 0.8)
-    ]
+    rows = [bootstrap(np.median, rate.sel(eigenvalue=value), math.log10(value))
+            for value in (1.1, 0.9, 0.8)]  # fmt: skip
     for matrix, theory in (("symmetric", 1.0), ("random symmetric", math.nan)):
-        last = ds.alignment.sel(turning=matrix, time=STEPS)
+        last = ds.alignment.sel(matrix=matrix, time=STEPS)
         rows.append(bootstrap(np.mean, last, theory))
     for matrix, theory in (("symmetric, below one", 1.0), ("not normal, below one", math.nan)):
         growth = 10 ** ds.log10_factor.sel(matrix=matrix).max("time")
@@ -103,20 +85,20 @@ def figure(ds: xr.Dataset) -> Any:
     colors = (OKABE_ITO[5], OKABE_ITO[0], OKABE_ITO[2], OKABE_ITO[3])
     for value, color in zip(TOP, colors):
         log = ds.log10_component.sel(eigenvalue=value)
-        steps, shown = ds.followed, (log - log.sel(followed=0)).median("seed")
-        left.plot(steps[::5], shown[::5], "o", color=color, label=f"eigenvalue {value:g}")
+        steps, median = ds.followed, (log - log.sel(followed=0)).median("seed")
+        left.plot(steps[::5], median[::5], "o", color=color, label=f"eigenvalue {value:g}")
         left.plot(steps, steps * math.log10(value), color=color, linewidth=1)
     left.plot([], [], color="grey", linewidth=1, label="theory: eigenvalue^t")
     left.set_ylabel("component of the state along its eigenvector (median)")
-    for matrix, color in (("symmetric", OKABE_ITO[4]), ("random symmetric", OKABE_ITO[5])):
-        label = f"{matrix}, median and 5 to 95 %"
-        band(middle, ds.time, ds.alignment.sel(turning=matrix), color, label)
+    names, colors = list(MODELS), (OKABE_ITO[4], OKABE_ITO[5])
+    shown = (middle, ds.alignment, names[::3]), (right, ds.log10_factor, names[1:3])
+    for ax, array, pair in shown:
+        for matrix, color in zip(pair, colors):
+            label = f"{matrix}, median and 5 to 95 %"
+            band(ax, ds.time, array.sel(matrix=matrix), color, label)
     squares = np.array(SPREAD)[:, None] ** (2 * ds.time.values)  # all components alike at first
     middle.plot(ds.time, squares[0] / squares.sum(0), "k--", label="theory, equal components")
     middle.set(ylabel="cos^2 of the angle with the top eigenvector", ylim=(-0.02, 1.28))
-    for matrix, color in zip(list(MODELS)[1:3], (OKABE_ITO[4], OKABE_ITO[5])):
-        label = f"{matrix}, median and 5 to 95 %"
-        band(right, ds.time, ds.log10_factor.sel(matrix=matrix), color, label)
     right.plot(ds.time, ds.time * math.log10(0.9), "k--", label="spectral radius^t = 0.9^t")
     right.set(ylabel="norm of the gradient, relative to its start", ylim=(-6, 3))
     for ax in (left, middle, right):
@@ -150,10 +132,6 @@ STUDY = Study(
         Part("symmetric, radius 0.9: never grows", high=GROWS),
         Part("not normal, radius 0.9: never grows", high=GROWS, holds=False),
     ),
-    networks=1000,
-    quick=150,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=1000, quick=150, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

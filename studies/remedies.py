@@ -13,7 +13,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked
 
 DEPTH, WIDTH, EXAMPLES = 50, 100, 8
 NEAR, FAR = 10, 40  # layers between which growth is taken, 30 layers
@@ -48,8 +48,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
         found.append(growth.rename(sigma_w="gain"))
         net = gs.network(model, 0, inputs=2)
         weights.append(float(sum(np.size(matrix) for matrix in net.weights)))
-    names = xr.Variable("remedy", list(REMEDIES))
-    growth = xr.concat(found, names)
+    growth = stacked(found, "remedy", REMEDIES)
     growth.attrs = {"long_name": "growth of norm(delta) a layer backwards, decades", "units": "1"}
     growth.gain.attrs = {"long_name": "sd of the weights over the scheme's own", "units": "1"}
     cost = xr.DataArray(weights, dims="remedy") / weights[0]
@@ -114,9 +113,7 @@ def figure(ds: xr.Dataset) -> Any:
     right.set_xlim(left=0)
     middle.axhspan(-MARGIN, MARGIN, color="0.9")
     middle.axvline(best_gain(ds), color="black", linestyle=":", linewidth=1)
-    legend(fig, [middle], 9, "small")
-    fig.legend(*left.get_legend_handles_labels(), frameon=False, ncols=2, fontsize="small",
-               loc="outside upper left")  # fmt: skip
+    legend(fig, [middle, left], 6, "small")
     return fig
 
 
@@ -145,10 +142,6 @@ STUDY = Study(
     "end vanishing and the need for a gain, and explode instead. Residual, orthogonal and relu "
     "with He's gain do as well as the plain network at its best gain.",
     parts=parts(REMEDIES),
-    networks=150,
-    quick=8,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=150, quick=8, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

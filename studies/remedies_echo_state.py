@@ -15,7 +15,8 @@ import xarray as xr
 import gradsim as gs
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas
+from gradsim.studies._layers import over_seeds
+from gradsim.studies._study import Part, Row, Study, band, bootstrap, canvas, tabled
 
 WIDTH, WASHOUT, STEPS, LAGS = 50, 100, 1500, 100
 DEFAULT, NEAR_ONE, BEYOND = JUDGED = (0.58, 0.95, 3.0)  # PyTorch's default has 0.58
@@ -59,25 +60,22 @@ def recovered(states: np.ndarray, inputs: np.ndarray) -> np.ndarray:
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     """Recovered shares (seed, radius, lag) and decay of distances (seed, radius)."""
-    ids = parse_seeds(seeds)
-    shares, rates = np.empty((len(ids), len(RADII), LAGS)), np.empty((len(ids), len(RADII)))
-    for s, seed in enumerate(ids):
-        random = np.random.default_rng([seed, 2001])
+
+    def one(seed: int) -> tuple[list[np.ndarray], np.ndarray]:
+        random, net = np.random.default_rng([seed, 2001]), gs.network(BASE, seed)
         inputs = random.uniform(-INPUT, INPUT, STEPS)
-        net = gs.network(BASE, seed)
         states = states_of(net, inputs, np.zeros(WIDTH))
-        shares[s] = [recovered(each, inputs) for each in states]
         other = states_of(net, inputs[:FORGET], random.normal(size=WIDTH))
         apart = np.linalg.norm(other - states[:, :FORGET], axis=2)
-        rates[s] = np.log10(apart[:, -1] / apart[:, 0]) / (FORGET - 1)
-    data = {
-        "recovered": (("seed", "radius", "lag"), shares, {
-            "long_name": "share of variance of an earlier input that a readout recovers"}),
-        "distance_rate": (("seed", "radius"), rates, {
-            "long_name": "growth of the distance between two runs a step, decades"}),
-    }  # fmt: skip
-    coords = {"seed": list(ids), "radius": list(RADII), "lag": np.arange(LAGS)}
-    return xr.Dataset(data, coords)  # type: ignore[arg-type]
+        shares = [recovered(each, inputs) for each in states]
+        return shares, np.log10(apart[:, -1] / apart[:, 0]) / (FORGET - 1)
+
+    shares, rates = zip(*over_seeds(one, seeds, threads))
+    coords = {"seed": parse_seeds(seeds), "radius": RADII}
+    share = {"recovered": "share of variance of an earlier input that a readout recovers"}
+    rate = {"distance_rate": "growth of the distance between two runs a step, decades"}
+    ds = tabled([shares], share, (*coords, "lag"), **coords, lag=range(LAGS))
+    return ds.merge(tabled([rates], rate, tuple(coords), **coords))
 
 
 def estimate(ds: xr.Dataset) -> list[Row]:
@@ -106,15 +104,11 @@ def figure(ds: xr.Dataset) -> Any:
     left.set(xlabel="lag: steps ago", xlim=(0, 40), ylim=(0, 105))
     left.set_ylabel("variance of the input recovered\nby a linear readout (%), mean")
     left.legend(frameon=False, fontsize="small", loc="upper right")
-    capacity = ds.recovered.sum("lag")
-    low, mid, high = capacity.quantile([0.05, 0.5, 0.95], "seed")
-    middle.fill_between(RADII, low, high, color=OKABE_ITO[5], alpha=0.2, linewidth=0)
-    middle.plot(RADII, mid, "o-", color=OKABE_ITO[5], label="median and 5 to 95 %")
+    label = "median and 5 to 95 %"
+    band(middle, RADII, ds.recovered.sum("lag"), OKABE_ITO[5], label, marker="o")
     middle.axhline(WIDTH, color="black", label="bound: the number of units")
     middle.set(ylabel="memory capacity (steps)", ylim=(0, WIDTH * 1.25))
-    low, mid, high = ds.distance_rate.quantile([0.05, 0.5, 0.95], "seed")
-    right.fill_between(RADII, low, high, color=OKABE_ITO[5], alpha=0.2, linewidth=0)
-    right.plot(RADII, mid, "o-", color=OKABE_ITO[5], label="median and 5 to 95 %")
+    band(right, RADII, ds.distance_rate, OKABE_ITO[5], label, marker="o")
     fine = np.linspace(RADII[0], RADII[-1], 100)
     right.plot(fine, np.log10(fine), "k--", label="small states: log10 of the radius")
     right.axhline(0, color="grey", linewidth=0.8)
@@ -127,21 +121,7 @@ def figure(ds: xr.Dataset) -> Any:
     return fig
 
 
-def _parts() -> tuple[Part, ...]:
-    lost = {(10, BEYOND), (1, BEYOND), *((20, radius) for radius in JUDGED)}
-    memory = [
-        Part(f"radius {radius:g}: input of {lag} steps ago is remembered", SHARE,
-             holds=(lag, radius) not in lost)
-        for lag in JUDGED_LAGS for radius in JUDGED
-    ]  # fmt: skip
-    forgetting = [
-        Part(f"radius {radius:g}: forgets its first state", high=FORGETS, holds=radius < 1)
-        for radius in JUDGED
-    ]
-    bound = Part("capacity is at most the number of units", high=float(WIDTH))
-    return (*memory, *forgetting, bound)
-
-
+LOST = {(1, BEYOND), (10, BEYOND), *((20, radius) for radius in JUDGED)}  # lag and radius
 STUDY = Study(
     name="remedies_echo_state",
     claim="An echo state network remembers for long without training recurrent weights, and may "
@@ -157,11 +137,22 @@ STUDY = Study(
     condition="It remembers some 10 steps, not 20, at a radius up to about one. At radius 3 it is "
     "chaotic: it neither forgets its first state nor recovers the input of a single step ago. "
     "Bounded states are not memory.",
-    parts=_parts(),
-    networks=200,
-    quick=12,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    parts=(
+        *(
+            Part(
+                f"radius {radius:g}: input of {lag} steps ago is remembered",
+                SHARE,
+                holds=(lag, radius) not in LOST,
+            )
+            for lag in JUDGED_LAGS
+            for radius in JUDGED
+        ),
+        *(
+            Part(f"radius {radius:g}: forgets its first state", high=FORGETS, holds=radius < 1)
+            for radius in JUDGED
+        ),
+        Part("capacity is at most the number of units", high=float(WIDTH)),
+    ),
+    networks=200, quick=12, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -14,7 +14,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._study import Row, Study, bootstrap, canvas, legend, stacked
+from gradsim.studies._study import Row, Study, bootstrap, canvas, decades, legend, stacked
 from gradsim.studies.remedies import DEFAULT, MARGIN, PLAIN, best_gain, kept, parts
 
 STEPS, WIDTH, INPUTS = 100, 50, 10
@@ -54,7 +54,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
         ds = gs.simulate(model, seeds, vary={"sigma_w": GAINS}, threads=threads)
         name = "log10_joint_state_grad_norm" if model.cell == "lstm" else "log10_state_grad_norm"
         norms.append(ds[name].rename(sigma_w="gain"))
-        net = gs.network(model, 0)
+        net: Any = gs.network(model, 0)
         weights.append(float(np.size(net.weights) + np.size(net.input_weights)))
     norm = stacked(norms, "remedy", REMEDIES)
     growth = (norm.sel(state_step=NEAR) - norm.sel(state_step=FAR)) / (FAR - NEAR)
@@ -94,17 +94,15 @@ def figure(ds: xr.Dataset) -> Any:
     left.plot(back, chrono, color="grey", linestyle=":")
     left.plot([], [], color="grey", linestyle=":", label="theory: memory alone; leaky: radius^t")
     left.set(xlabel="steps back", ylim=(-32, 8))
-    left.set_ylabel(
-        "norm of the gradient of the state over that at the\nend, mean of the log, default"
-    )
-    left.yaxis.set_major_formatter(lambda log10, _: f"$10^{{{log10:g}}}$")
+    left.set_ylabel("gradient of the state over that at the end,\nmean of the log, default")
+    decades(left.yaxis)
     middle.axhspan(-MARGIN, MARGIN, color="0.9")
     middle.axvline(best_gain(ds), color="black", linestyle=":", linewidth=1)
     middle.set_xlabel("gain, over that of the default")
     middle.set_ylabel(f"growth per step backwards (decades)\ngrey: within {MARGIN}")
     right.set_yticks(places, [f"{name}: {c:.2g} x weights" if c > 1 else name
                               for name, c in zip(REMEDIES, ds.cost.values)])  # fmt: skip
-    right.set_xlabel("sd between networks over 80 steps,\nat the default (decades)")
+    right.set_xlabel("sd between networks over 80\nsteps, at the default (decades)")
     right.set_xlim(left=0)
     legend(fig, [left], 5, "small")
     return fig
@@ -126,10 +124,6 @@ STUDY = Study(
     "an LSTM of bias 1 less; relu vanishes faster. Only memory made long by design (chrono, a skip "
     "of strength 1) does what the plain network does at its best gain; a leak of 1/10 nearly does.",
     parts=parts(REMEDIES),
-    networks=300,
-    quick=15,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=300, quick=15, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -14,12 +14,15 @@ import gradsim as gs
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
-from gradsim.studies._layers import Layers, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap, legend
+from gradsim.studies._layers import Layers
+from gradsim.studies._picture import band, canvas, legend
+from gradsim.studies._study import Part, Row, Study, bootstrap, stacked, tabled
+from gradsim.studies._training import before_and_after
 
 EXAMPLES, WIDTH, DEPTH = 100, 20, 3
+BASE = gs.MLP(DEPTH, WIDTH, output="softmax", loss="cross_entropy")
 NETS = {"tanh": 1.0, "relu": 2**0.5}  # sigma_w
-STEPS = (0, 20, 60)  # of momentum
+STEPS, RATE = (0, 20, 60), 0.05  # of momentum
 QUANTITIES = {
     "dC/dw": "log10 of the norm of the gradient of the mean cost by all weights",
     "dC/dx": "log10 of the rms over examples of the norm of dC/dx",
@@ -38,33 +41,23 @@ def sizes(layers: Layers) -> list[float]:
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Quantities before, during and after training, (activation, quantity, seed, iteration)."""
+    """Quantities before, during and after training, (activation, seed, iteration, quantity)."""
     x, y = digits(EXAMPLES)
-    found, losses = [], []
+    runs = []
     for name, sigma_w in NETS.items():
-        model = gs.MLP(DEPTH, WIDTH, activation=name, sigma_w=sigma_w, output="softmax",
-                       loss="cross_entropy")  # fmt: skip
-        trained = {
-            steps: gs.train(model, seeds, optimizer="momentum", learning_rate=0.05, steps=steps,
-                            keep=True, inputs=x, targets=y, threads=threads)
+        model = BASE.with_fields(activation=name, sigma_w=sigma_w)
+        (_, early), (ds, late) = (
+            before_and_after(model, seeds, lambda *nets: [sizes(net) for net in nets], inputs=x,
+                             targets=y, threads=threads, optimizer="momentum", learning_rate=RATE,
+                             steps=steps)
             for steps in STEPS[1:]
-        }  # fmt: skip
-
-        def one(seed: int, model: gs.MLP = model, trained: Any = trained) -> list[list[float]]:
-            start = gs.network(model, seed, inputs=x, targets=y)
-            nets = [start]
-            for ds in trained.values():
-                nets.append(start.with_parameters(ds.final_parameter.sel(seed=seed).values))
-            return [sizes(Layers(net)) for net in nets]
-
-        found.append(np.array(over_seeds(one, seeds, threads)).transpose(2, 0, 1))
-        losses.append(trained[STEPS[-1]].log10_final_loss)
-    coords = {"activation": list(NETS), "quantity": list(QUANTITIES),
-              "seed": list(parse_seeds(seeds)), "iteration": list(STEPS)}  # fmt: skip
-    attrs = {"long_name": "log10 of the size of a derivative", "units": "1"}
-    size = (("activation", "quantity", "seed", "iteration"), np.stack(found), attrs)
-    loss = (("activation", "seed"), np.stack(losses), {"long_name": "log10 of the final cost"})
-    return xr.Dataset({"log10_size": size, "log10_final_loss": loss}, coords)
+        )  # fmt: skip
+        columns = [np.concatenate([early, late[:, 1:]], axis=1)]
+        kept = tabled(columns, {"log10_size": "log10 of the size of a derivative"},
+                      ("seed", "iteration", "quantity"), seed=parse_seeds(seeds), iteration=STEPS,
+                      quantity=QUANTITIES)  # fmt: skip
+        runs.append(kept.assign(log10_final_loss=ds.log10_final_loss))
+    return stacked(runs, "activation", NETS)
 
 
 def estimate(ds: xr.Dataset) -> list[Row]:
@@ -79,22 +72,16 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the three quantities along training."""
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(9, 4.4), layout="constrained")
-    for ax, name in zip(fig.subplots(1, 2, sharey=True), NETS):
-        for quantity, color, marker in zip(QUANTITIES, (5, 6, 3), "os^"):
+    fig, axes = canvas(9, 4.4, 1, len(NETS), sharey=True)
+    labels = ("cost by weights, dC/dw", "cost by input, dC/dx", "output by input, dz/dx")
+    for ax, name in zip(axes, NETS):
+        for quantity, label, color, marker in zip(QUANTITIES, labels, (5, 6, 3), "os^"):
             at = ds.log10_size.sel(activation=name, quantity=quantity)
-            low, middle, high = (10 ** at.quantile(q, "seed") for q in (0.05, 0.5, 0.95))
-            label = {"dC/dw": "cost by weights, dC/dw", "dC/dx": "cost by input, dC/dx",
-                     "dz/dx": "output by input, dz/dx"}[quantity]  # fmt: skip
-            ax.fill_between(STEPS, low, high, color=OKABE_ITO[color], alpha=0.2, linewidth=0)
-            ax.plot(STEPS, middle, f"{marker}-", color=OKABE_ITO[color], label=label)
+            band(ax, STEPS, 10**at, OKABE_ITO[color], label, marker=marker)
         ax.set(yscale="log", xlabel="training steps", xticks=STEPS)
         ax.set_title(name, loc="left")
-        ax.label_outer()
-    fig.axes[0].set_ylabel("size of the derivative\n(median, 5 to 95 % of networks)")
-    legend(fig, [ax], 3)
+    axes[0].set_ylabel("size of the derivative\n(median, 5 to 95 % of networks)")
+    legend(fig, [axes[0]], 3)
     return fig
 
 
@@ -120,10 +107,6 @@ STUDY = Study(
         for name in NETS
         for quantity in QUANTITIES
     ),
-    networks=200,
-    quick=6,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=200, quick=6, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -18,6 +18,7 @@ import xarray as xr
 
 import gradsim as gs
 from gradsim.studies._shared_weights_figure import draw
+from gradsim.studies._shares import share
 from gradsim.studies._study import Part, Row, Study, bootstrap, labelled
 
 WIDTHS, STEPS, EARLY = (1, 10, 50), 200, 50
@@ -35,8 +36,7 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     ds = gs.simulate(model, seeds, vary=vary, threads=threads)
     norm = ds.log10_state_grad_norm
     back = norm.sel(state_step=[STEPS - t for t in TIMES]) - norm.sel(state_step=STEPS)
-    factor = back.drop_vars("state_step").rename(state_step="time").assign_coords(time=list(TIMES))
-    factor = factor.transpose("width", "tied", "seed", "time")
+    factor = back.assign_coords(state_step=list(TIMES)).rename(state_step="time")
     return labelled(log10_factor=(factor, "log10 of r_T, the gradient's factor over T steps"))
 
 
@@ -46,26 +46,22 @@ def exponent(ends: np.ndarray) -> float:
     return math.log(late / early) / math.log(STEPS / EARLY)
 
 
-def best_share(factors: np.ndarray) -> float:
-    """Largest share of networks (seed,) in any window of WINDOW decades."""
+def best(factors: np.ndarray) -> np.ndarray:
+    """Whether each network (seed,) is in the window of WINDOW decades that most are in."""
     ordered = np.sort(factors)
     inside = np.searchsorted(ordered, ordered + WINDOW, side="right") - np.arange(len(ordered))
-    return float(inside.max() / len(ordered))
+    low = ordered[inside.argmax()]
+    return (low <= factors) & (factors <= low + WINDOW)
 
 
-def kept_share(factors: np.ndarray) -> float:
-    """Share of networks (seed,) within half of WINDOW of 1."""
-    return float(np.mean(np.abs(factors) <= WINDOW / 2))
-
-
-def typical_share(factors: np.ndarray) -> float:
-    """The same at the gain at which the mean log over networks is 0."""
-    return kept_share(factors - factors.mean())
+def kept(factors: np.ndarray) -> np.ndarray:
+    """Whether each network (seed,) is within half of WINDOW of 1."""
+    return np.abs(factors) <= WINDOW / 2
 
 
 def crossover(factors: np.ndarray) -> float:
     """Steps from which on the best gain keeps fewer than MOST (seed, time); inf: not in STEPS."""
-    shares = np.array([best_share(column) for column in factors.T])
+    shares = np.array([best(column).mean() for column in factors.T])
     below = np.flatnonzero(shares < MOST)
     if not below.size:
         return math.inf
@@ -85,38 +81,38 @@ def untied_mean(width: int) -> float:
     return STEPS * gs.theory.lyapunov(width).lyapunov_exponent.values[0] / math.log(10)
 
 
-def untied_kept(width: int) -> float:
-    """Share of networks that the mean-square gain keeps, from the normal law."""
-    law = NormalDist(untied_mean(width), untied_sd(width, STEPS))
-    return law.cdf(WINDOW / 2) - law.cdf(-WINDOW / 2)
-
-
 def untied_sd(width: int, steps: Any) -> Any:
     """Sd of log10 r_T for independent matrices, exact: sqrt(T psi'(N / 2)) / 2 nepers."""
     variance = gs.theory.lyapunov(width).variance.values[0]
     return np.sqrt(variance * np.asarray(steps)) / math.log(10)
 
 
+def untied_kept(width: int, mean: float = 0.0) -> float:
+    """Share of networks within half of WINDOW of 1, from the normal law of a sum of many steps."""
+    law = NormalDist(mean, untied_sd(width, STEPS))
+    return law.cdf(WINDOW / 2) - law.cdf(-WINDOW / 2)
+
+
 def estimate(ds: xr.Dataset) -> list[Row]:
     """Exponents, then shares, the typical scalar, and crossovers."""
     ends = ds.log10_factor.sel(time=[EARLY, STEPS]).transpose(..., "seed", "time")
     rows = [
-        bootstrap(exponent, ends.sel(width=width, tied=tied), theory)
-        for tied, theory, width in (
-            (True, 1.0, 1), (True, 1.0, 50), (False, 0.5, 1), (False, 0.5, 50)
-        )
-    ]  # fmt: skip
+        bootstrap(exponent, ends.sel(width=width, tied=tied), 1.0 if tied else 0.5)
+        for tied in (True, False)
+        for width in (1, 50)
+    ]
     last = ds.log10_factor.sel(time=STEPS)
-    theory = math.erf(WINDOW / 2 / untied_sd(50, STEPS) / math.sqrt(2))  # normal: a sum of many
-    rows.append(bootstrap(best_share, last.sel(width=50, tied=True)))
-    rows.append(bootstrap(best_share, last.sel(width=50, tied=False), theory))
-    scalar = math.erf(WINDOW / 2 / untied_sd(1, STEPS) / math.sqrt(2))
-    one, many = last.sel(width=1, tied=False), last.sel(width=50, tied=False)
-    rows.append(bootstrap(best_share, one, scalar))
-    rows.append(bootstrap(kept_share, many, untied_kept(50)))
-    rows.append(bootstrap(typical_share, many, theory))
-    rows.append(bootstrap(kept_share, one, untied_kept(1)))
-    rows.append(bootstrap(np.median, one, untied_mean(1)))
+    shared = last.sel(width=50, tied=True).values
+    one, many = (last.sel(width=width, tied=False).values for width in (1, 50))
+    rows += [
+        share(best(shared)),
+        share(best(many), untied_kept(50)),
+        share(best(one), untied_kept(1)),
+        share(kept(many), untied_kept(50, untied_mean(50))),
+        share(kept(many - many.mean()), untied_kept(50)),
+        share(kept(one), untied_kept(1, untied_mean(1))),
+        bootstrap(np.median, one, untied_mean(1)),
+    ]
     for tied, width in CROSSOVERS:
         logs = ds.log10_factor.sel(width=width, tied=tied).transpose("seed", "time")
         rows.append(bootstrap(crossover, logs, math.nan if tied else untied_crossover(width)))
@@ -125,7 +121,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw products of scalars, the spread against T, and the share that the best gain saves."""
-    return draw(ds, best_share, untied_mean(1) / STEPS, untied_sd)
+    return draw(ds, best, untied_mean(1) / STEPS, untied_sd)
 
 
 STUDY = Study(
@@ -163,10 +159,6 @@ STUDY = Study(
             for tied, n in CROSSOVERS
         ),
     ),
-    networks=1000,
-    quick=200,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=1000, quick=200, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -1,12 +1,9 @@
 """Is it the sigmoid: whether the activation or the gain makes gradients vanish.
 
-Deep networks and recurrent ones, with one matrix for all layers (tied) or one for each: an unrolled
-RNN without inputs on the way is a feed-forward network, with inputs it is what is called an RNN. So
-four architectures at three gains, over 30 steps from step 40 back to step 10, with the factor of
-the weights, norm(W^T delta) / norm(delta), and of the slopes shown apart.
-
-The price of the critical gain of the sigmoid (10.15) is drawn too: the share of saturated units,
-the spread between networks, and into how few directions the gradient is squeezed.
+An unrolled RNN without inputs on the way is a feed-forward network, with inputs what is called an
+RNN, each with one matrix for all layers (tied) or one for each: four architectures at three gains,
+from step 40 back to step 10, with the factor of the weights, norm(W^T delta) / norm(delta), and of
+the slopes apart. The price of the critical gain of the sigmoid (10.15) is drawn too.
 """
 
 from typing import Any
@@ -15,9 +12,11 @@ import numpy as np
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, labelled, log10_rms, stacked
+from gradsim.studies._sigmoid_figure import draw
+from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, log10_rms, stacked
 
 STEPS, LAST, FIRST = 40, 40, 10
+SPAN = LAST - FIRST
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "identity")
 GAINS = ("sigma_w = 0.9", "conventional", "critical")
 CONVENTIONAL = {"sigmoid": 1.0, "tanh": 1.0, "relu": 2**0.5, "identity": 1.0}  # Glorot, He
@@ -49,95 +48,75 @@ CASES = (  # architecture, activation, gain, what the claim says of it, what the
 )
 
 
-def sigma_w(activation: str, gain: str, sigma_u: float) -> float:
-    """Gain as a number."""
-    return {
-        GAINS[0]: 0.9,
-        GAINS[1]: CONVENTIONAL[activation],
-        GAINS[2]: CRITICAL[sigma_u][activation],
-    }[gain]
+def gains(architecture: str) -> xr.DataArray:
+    """Every gain as a number, (activation, gain)."""
+    critical = CRITICAL[ARCHITECTURES[architecture][1]]
+    rows = [(0.9, CONVENTIONAL[a], critical[a]) for a in ACTIVATIONS]
+    return xr.DataArray(rows, {"activation": list(ACTIVATIONS), "gain": list(GAINS)})
 
 
-def model(architecture: str, activation: str, gain: str) -> gs.RNN:
-    """One condition."""
+def model(architecture: str, **fields: Any) -> gs.RNN:
+    """Network of an architecture."""
     tied, sigma_u = ARCHITECTURES[architecture]
-    gain_number = sigma_w(activation, gain, sigma_u)
-    return gs.RNN(STEPS, 100, activation=activation, loss="linear", tied=tied, sigma_u=sigma_u,
-                  sigma_w=gain_number)  # fmt: skip
+    return gs.RNN(STEPS, 100, loss="linear", tied=tied, sigma_u=sigma_u, **fields)
+
+
+def run(architecture: str, seeds: Any, measure: Any, threads: int | None) -> xr.Dataset:
+    """Networks of an architecture, (activation, gain, seed, ...)."""
+    sigma_w = gains(architecture)
+    vary = {"activation": ACTIVATIONS, "sigma_w": np.unique(sigma_w)}
+    ds = gs.simulate(model(architecture), seeds, vary=vary, measure=measure, threads=threads)
+    return ds.sel(activation=sigma_w.activation, sigma_w=sigma_w).drop_vars("sigma_w")
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Growth of every network with its two factors, and its saturated share."""
-    found = []
-    for tied, sigma_u in ARCHITECTURES.values():
-        base = gs.RNN(STEPS, 100, loss="linear", tied=tied, sigma_u=sigma_u)
-        gains = {a: [sigma_w(a, gain, sigma_u) for gain in GAINS] for a in ACTIVATIONS}
-        values = sorted({value for row in gains.values() for value in row})
-        ds = gs.simulate(
-            base, seeds, vary={"activation": ACTIVATIONS, "sigma_w": values},
-            measure=("gradient", "signal"), threads=threads,
-        )  # fmt: skip
-        chosen = xr.DataArray(
-            list(gains.values()), {"activation": list(ACTIVATIONS), "gain": list(GAINS)}
-        )
-        found.append(_reduce(ds).sel(activation=chosen.activation, sigma_w=chosen))
-    names = xr.Variable("architecture", list(ARCHITECTURES))
-    result = xr.concat(found, names, combine_attrs="drop")
-    few = result.seed.values[: max(2, result.sizes["seed"] // SHARE)]
-    counted = xr.concat([directions(name, few, threads) for name in ARCHITECTURES], names)
+    """Growth of every network with its two factors, its saturated share, and its directions."""
+    runs = [factors(run(n, seeds, ("gradient", "signal"), threads)) for n in ARCHITECTURES]
+    ds = stacked(runs, "architecture", ARCHITECTURES)
+    few = ds.seed.values[: max(2, ds.sizes["seed"] // SHARE)]
+    jacobian = gs.measurements.jacobian(layers=[FIRST])
+    counted = [directions(run(name, few, jacobian, threads)) for name in ARCHITECTURES]
     text = "number of directions that carry the gradient, of 100; of the first seeds only"
-    counted.attrs = {"long_name": text, "units": "1"}
-    return result.assign(directions=counted.reindex(seed=result.seed))
+    number = stacked(counted, "architecture", ARCHITECTURES).reindex(seed=ds.seed)
+    return ds.merge(labelled(directions=(number, text)))
 
 
-def directions(architecture: str, seeds: Any, threads: int | None) -> xr.DataArray:
-    """Participation number of the squared singular values s of dh_40 / dh_10: (sum s)^2 / sum s^2.
-
-    It is 100 where all directions count alike and 1 where one is left; (activation, gain, seed).
-    """
-    tied, sigma_u = ARCHITECTURES[architecture]
-    jacobian, found = gs.measurements.jacobian(layers=[FIRST]), []
-    for activation in ACTIVATIONS:
-        base = gs.RNN(STEPS, 100, activation=activation, loss="linear", tied=tied, sigma_u=sigma_u)
-        gains = [sigma_w(activation, gain, sigma_u) for gain in GAINS]
-        ds = gs.simulate(base, seeds, vary={"sigma_w": sorted(set(gains))}, measure=jacobian,
-                         threads=threads)  # fmt: skip
-        log = ds.log10_singular_value.sel(step=FIRST, sigma_w=xr.DataArray(gains, dims="gain"))
-        squares = 10 ** (2 * (log - log.max("index")))
-        found.append(squares.sum("index") ** 2 / (squares**2).sum("index"))
-    named = stacked(found, "activation", ACTIVATIONS)
-    return named.drop_vars(set(named.coords) - {"seed", "activation"}).assign_coords(
-        gain=list(GAINS)
-    )
-
-
-def _reduce(ds: xr.Dataset) -> xr.Dataset:
-    """Decades per step of the whole and of the two factors, and the share at step LAST."""
-    delta, state = ds.log10_delta_norm, ds.log10_state_grad_norm
-    span = LAST - FIRST
-    slope = [(delta.sel(step=t) - state.sel(state_step=t)) for t in range(FIRST, LAST)]
-    growth = (delta.sel(step=FIRST) - delta.sel(step=LAST)) / span
-    slope_factor = xr.concat(slope, "t").mean("t")
+def factors(ds: xr.Dataset) -> xr.Dataset:
+    """Decades per step of the whole and of the two factors, and the saturated share."""
+    growth = gs.analysis.growth_rate(ds, (FIRST, LAST), resamples=1).growth
+    by_slope = ds.log10_delta_norm - ds.log10_state_grad_norm.rename(state_step="step")
+    slope = by_slope.sel(step=slice(FIRST, LAST - 1)).mean("step")
     return labelled(
         growth=(growth, "growth of norm(delta) per step backwards, decades"),
-        weight_factor=(growth - slope_factor, "the share of the weights, decades per step"),
-        slope_factor=(slope_factor, "the share of the slopes, decades per step"),
+        weight_factor=(growth - slope, "the share of the weights, decades per step"),
+        slope_factor=(slope, "the share of the slopes, decades per step"),
         saturated=(ds.saturated_share.sel(step=LAST), "saturated share at the last step"),
     )
 
 
+def directions(ds: xr.Dataset) -> xr.DataArray:
+    """Participation number of the squared singular values s of dh_40 / dh_10: (sum s)^2 / sum s^2.
+
+    It is 100 where all directions count alike and 1 where one is left; (activation, gain, seed).
+    """
+    log = ds.log10_singular_value.sel(step=FIRST)
+    squares = 10 ** (2 * (log - log.max("index")))
+    return squares.sum("index") ** 2 / (squares**2).sum("index")
+
+
 def expected(architecture: str, activation: str, gain: str) -> float:
     """Mean-field growth of the rms over the same steps, decades per step."""
-    rms = gs.theory.profile(model(architecture, activation, gain)).log10_delta_rms
-    return (rms.sel(step=FIRST) - rms.sel(step=LAST)).item() / (LAST - FIRST)
+    sigma_w = gains(architecture).sel(activation=activation, gain=gain).item()
+    net = model(architecture, activation=activation, sigma_w=sigma_w)
+    rms = gs.theory.profile(net).log10_delta_rms
+    return (rms.sel(step=FIRST) - rms.sel(step=LAST)).item() / SPAN
 
 
 def estimate(ds: xr.Dataset) -> list[Row]:
     """Growth of the root mean square over networks, per step, of each case."""
-    span = LAST - FIRST
     return [
         bootstrap(
-            lambda logs: log10_rms(logs * span) / span,
+            lambda logs: log10_rms(logs * SPAN) / SPAN,
             ds.growth.sel(architecture=name, activation=activation, gain=gain),
             expected(name, activation, gain),
         )
@@ -147,47 +126,8 @@ def estimate(ds: xr.Dataset) -> list[Row]:
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the two factors of each condition, medians over networks, and the price."""
-    fig, axes = canvas(12, 10, 4, len(ARCHITECTURES), sharex=True, sharey="row")
-    labels = [f"{a if a != 'identity' else 'linear'}" for a in ACTIVATIONS]
-    x, colors = np.arange(len(ACTIVATIONS)), ("#56B4E9", "#0072B2", "#D55E00")
-    for column, name in zip(axes.T, ARCHITECTURES):
-        at = ds.sel(architecture=name)
-        for i, gain in enumerate(GAINS):
-            place, one = x + 0.26 * (i - 1), at.sel(gain=gain)
-            for factor, hatch in (("weight_factor", None), ("slope_factor", "////")):
-                column[0].bar(place, one[factor].median("seed"), 0.24, color=colors[i],
-                              hatch=hatch, edgecolor="white", linewidth=0.5)  # fmt: skip
-            column[0].plot(place, one.growth.median("seed"), "kD", markersize=4)
-            for j, a in enumerate(ACTIVATIONS):
-                column[0].plot(place[j] + np.array([-0.13, 0.13]), [expected(name, a, gain)] * 2,
-                               color="black", linewidth=1.2)  # fmt: skip
-            column[1].bar(place, 100 * one.saturated.mean("seed"), 0.24, color=colors[i])
-            spread = one.growth.std("seed") * (LAST - FIRST)
-            column[2].bar(place, spread, 0.24, color=colors[i])
-            column[3].bar(place, one.directions.mean("seed"), 0.24, color=colors[i])
-        column[0].axhline(0, color="grey", linewidth=0.8)
-        column[0].set_title(name, loc="left")
-        column[3].set_xticks(x, labels)
-    _words(axes, colors)
-    return fig
-
-
-def _words(axes: Any, colors: tuple[str, ...]) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    axes[0, 0].set_ylabel("growth per step backwards\n(decades; below 0: vanishing)")
-    axes[1, 0].set_ylabel("units with a slope below\n1/1000 of the largest (%)")
-    axes[2, 0].set_ylabel("sd between networks\nover 30 steps (decades)")
-    axes[3, 0].set_ylabel("directions that carry\nthe gradient (of 100)")
-    handles = [Patch(color=color, label=gain) for color, gain in zip(colors, GAINS)]
-    handles += [Patch(facecolor="grey", label="factor of the weights"),
-                Patch(facecolor="grey", hatch="////", edgecolor="white",
-                      label="factor of the slopes"),
-                Line2D([], [], color="black", marker="D", linestyle="", label="both (median)"),
-                Line2D([], [], color="black", label="both, mean-field theory (rms)")]  # fmt: skip
-    axes[0, 0].figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False,
-                             fontsize="small")  # fmt: skip
+    theory = [[[expected(n, a, g) for a in ACTIVATIONS] for g in GAINS] for n in ARCHITECTURES]
+    return draw(ds, np.array(theory), SPAN)
 
 
 STUDY = Study(

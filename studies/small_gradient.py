@@ -14,11 +14,10 @@ import xarray as xr
 from scipy.stats import rankdata
 
 import gradsim as gs
-from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, attainable, least_squares, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked, tabled
 
 WIDTH, DEPTH, CLASSES, EXAMPLES = 12, 6, 3, 60
 NETS = {"sigmoid": 1.0, "tanh": 1.0, "relu": 2**0.5}  # sigma_w
@@ -40,50 +39,38 @@ def saturated(layers: Layers) -> Layers:
     return layers.moved(MIDDLE, np.zeros((WIDTH, WIDTH)), sides)
 
 
-def of_layer(layers: Layers, layer: int) -> tuple[float, float, float]:
-    """log10 norm of the gradient, curvature along it, attainable share of the cost."""
-    norm = layers.gradient_norm(layer)
-    if norm == 0:
-        return -np.inf, 0.0, 0.0
-    return np.log10(norm), layers.curvature(layer), attainable(layers, layer)
-
-
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
     """Numbers of every layer, (activation, seed, layer), and of the controls, (control, seed)."""
     x, y = sample()
-    layers_of = range(1, DEPTH + 1)
+    models = [gs.MLP(DEPTH, WIDTH, activation=name, sigma_w=sigma_w, output="identity")
+              for name, sigma_w in NETS.items()]  # fmt: skip
+    runs = [gs.simulate(model, seeds, inputs=x, targets=y, measure="curvature", threads=threads)
+            for model in models]  # fmt: skip
+    kept = ["log10_gradient_norm", "log10_curvature", "curvature_sign"]
+    ds = stacked(runs, "activation", NETS)[kept]
 
-    def one(seed: int) -> tuple[list[list[tuple[float, ...]]], list[tuple[float, ...]]]:
-        found = []
-        for name, sigma_w in NETS.items():
-            model = gs.MLP(DEPTH, WIDTH, activation=name, sigma_w=sigma_w, output="identity")
-            found.append(Layers(gs.network(model, seed, inputs=x, targets=y)))
-        tanh = found[1]
-        controls = [of_layer(least_squares(tanh), DEPTH), of_layer(saturated(tanh), MIDDLE)]
-        return [[of_layer(net, layer) for layer in layers_of] for net in found], controls
+    def one(seed: int) -> tuple[list[list[float]], list[tuple[float, float]]]:
+        nets = [Layers(gs.network(model, seed, inputs=x, targets=y)) for model in models]
+        alone = [[attainable(net, layer) for layer in ds.layer.values] for net in nets]
+        controls = (least_squares(nets[1]), DEPTH), (saturated(nets[1]), MIDDLE)
+        return alone, [(np.log10(net.gradient_norm(layer)), attainable(net, layer))
+                       for net, layer in controls]  # fmt: skip
 
-    nets, controls = (np.stack(part, axis=1) for part in zip(*over_seeds(one, seeds, threads)))
-    texts = {
-        "log10_gradient": "log10 of the norm of the layer's gradient",
-        "curvature": "curvature of the cost along it, g'Hg / g'g",
-        "attainable": "share of the cost that goes by training this layer alone",
-    }
-    ds = xr.Dataset(coords={
-        "activation": list(NETS), "control": list(CONTROLS), "layer": list(layers_of),
-        "seed": list(parse_seeds(seeds)),
-    })  # fmt: skip
-    for i, (name, text) in enumerate(texts.items()):
-        attrs = {"long_name": text, "units": "1"}
-        ds[name] = (("activation", "seed", "layer"), nets[..., i], attrs)
-        ds[f"control_{name}"] = (("control", "seed"), controls[..., i], attrs)
-    return ds
+    alone, controls = zip(*over_seeds(one, seeds, threads))
+    share = "share of the cost that goes by training this layer alone"
+    ds["attainable"] = ("seed", "activation", "layer"), np.array(alone)
+    ds.attainable.attrs = {"long_name": share, "units": "1"}
+    texts = {"control_log10_gradient": "log10 norm of the layer's gradient",
+             "control_attainable": share}  # fmt: skip
+    columns = np.moveaxis(np.array(controls), -1, 0)
+    return ds.merge(tabled(columns, texts, ("seed", "control"), control=CONTROLS))
 
 
 def rank_correlation(ds: xr.Dataset, name: str) -> np.ndarray:
     """Spearman's correlation over layers of gradient and attainable share, (seed,)."""
     ranks = [
         rankdata(ds[name_of].sel(activation=name).transpose("seed", "layer"), axis=1)
-        for name_of in ("log10_gradient", "attainable")
+        for name_of in ("log10_gradient_norm", "attainable")
     ]
     a, b = (r - r.mean(1, keepdims=True) for r in ranks)
     size = np.sqrt((a**2).sum(1) * (b**2).sum(1))
@@ -93,16 +80,15 @@ def rank_correlation(ds: xr.Dataset, name: str) -> np.ndarray:
 def least(ds: xr.Dataset, name: str) -> np.ndarray:
     """Attainable share of the layer with the smallest gradient, (seed,)."""
     at = ds.sel(activation=name)
-    return at.attainable.isel(layer=at.log10_gradient.argmin("layer")).values
+    return at.attainable.isel(layer=at.log10_gradient_norm.argmin("layer")).values
 
 
 def estimate(ds: xr.Dataset) -> list[Row]:
     """Rank correlations, attainable shares, the controls, and two functions of one number."""
     rows = [bootstrap(np.mean, rank_correlation(ds, name)) for name in NETS]
     rows += [bootstrap(np.median, least(ds, name)) for name in NETS]
-    at_best = ds.control_attainable.sel(control=CONTROLS[0])
-    rows += [bootstrap(np.median, at_best, 0.0)]
-    rows += [bootstrap(np.median, ds.control_attainable.sel(control=CONTROLS[1]))]
+    best, flat = (ds.control_attainable.sel(control=name) for name in CONTROLS)
+    rows += [bootstrap(np.median, best, 0.0), bootstrap(np.median, flat)]
     for slope, theory in ((np.sign, 0.0), (lambda x: 4 * x**3, -6.0)):
         fall = float(np.log10(slope(0.01) / slope(1.0)))  # |x|, then x^4, towards their minimum
         rows.append((fall, fall, fall, theory))
@@ -114,28 +100,26 @@ def figure(ds: xr.Dataset) -> Any:
     fig, axes = canvas(11, 6.4, 2, len(NETS), sharex=True, sharey="row")
     for (top, low), name in zip(axes.T, NETS):
         at = ds.sel(activation=name)
-        alive = at.log10_gradient.where(np.isfinite(at.log10_gradient))
-        top.plot(ds.layer, 10 ** alive.median("seed"), "o-", color=OKABE_ITO[5], label="gradient")
-        bend = at.curvature.median("seed")
-        top.plot(ds.layer, abs(bend), "-", color=OKABE_ITO[6], label="curvature along it")
-        negative = (at.curvature < 0).mean("seed")
+        norm, bend = (10 ** at[f"log10_{n}"].median("seed") for n in ("gradient_norm", "curvature"))
+        top.plot(ds.layer, norm, "o-", color=OKABE_ITO[5], label="gradient")
+        top.plot(ds.layer, bend, "-", color=OKABE_ITO[6], label="curvature along it")
+        negative = (at.curvature_sign < 0).mean("seed")
         for layer, share in zip(ds.layer.values, negative.values):
             top.annotate(f"{100 * share:.0f}", (layer, 0.03), xycoords=top.get_xaxis_transform(),
                          color=OKABE_ITO[6], fontsize="small", ha="center")  # fmt: skip
         low.plot(ds.layer, 100 * at.attainable.T, color=OKABE_ITO[2], alpha=0.4, linewidth=0.7)
         low.plot(ds.layer, 100 * at.attainable.median("seed"), "o-", color=OKABE_ITO[3],
                  label="trained alone (median; thin: each network)")  # fmt: skip
-        plateau = 100 * ds.control_attainable.sel(control=CONTROLS[1]).median("seed")
-        norm = 10 ** ds.control_log10_gradient.sel(control=CONTROLS[1]).median("seed")
         if name == "tanh":
-            low.plot(MIDDLE, plateau, "s", color=OKABE_ITO[6], label="control: layer saturated")
-            top.plot(MIDDLE, norm, "s", color=OKABE_ITO[6])
+            flat = ds.sel(control=CONTROLS[1]).median("seed")
+            low.plot(MIDDLE, 100 * flat.control_attainable, "s", color=OKABE_ITO[6],
+                     label="control: layer saturated")  # fmt: skip
+            top.plot(MIDDLE, 10**flat.control_log10_gradient, "s", color=OKABE_ITO[6])
         top.set(yscale="log", ylim=(1e-6, None))
         low.set(yscale="log", xlabel="layer (1: next to the input)", ylim=(0.05, 150))
         top.set_title(f"{name}, sigma_w = {NETS[name]:.3g}", loc="left")
-    axes[0, 0].set_ylabel(
-        "norm of the layer's gradient; size of its\ncurvature (below: % negative)"
-    )
+    words = "norm of the layer's gradient; size of its\ncurvature (below: % negative)"
+    axes[0, 0].set_ylabel(words)
     axes[1, 0].set_ylabel("share of the cost that goes by\ntraining the layer alone (%)")
     legend(fig, axes[:, 1].tolist())
     return fig

@@ -15,7 +15,9 @@ import gradsim as gs
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._digits import digits
 from gradsim.studies._layers import Layers, attainable, least_squares, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, stacked
+from gradsim.studies._picture import band, canvas, legend
+from gradsim.studies._shares import share
+from gradsim.studies._study import Part, Row, Study, bootstrap, labelled, stacked, tabled
 
 WIDTH, DEPTH, CLASSES, EXAMPLES, STEPS, RATE = 8, 6, 3, 60, 200, 0.2
 NETS = {"sigmoid": 1.0, "tanh": 1.0}  # sigma_w
@@ -39,20 +41,6 @@ def sample() -> tuple[np.ndarray, np.ndarray]:
     return x[chosen].reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16), y[chosen, :CLASSES]
 
 
-def eigenvalues(layers: Layers) -> np.ndarray:
-    """Eigenvalues of the Hessian of the mean cost, ascending."""
-    sizes = [part.size for pair in zip(layers.weights, layers.biases) for part in pair]
-    columns = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
-    steps = [
-        (dw.reshape(-1, *w.shape), db)
-        for w, dw, db in zip(layers.weights, columns[::2], columns[1::2])
-    ]
-    products = layers.hessian_times(steps)
-    rows = [part.reshape(sum(sizes), -1) for pair in products for part in pair]
-    hessian = np.hstack(rows)
-    return np.linalg.eigvalsh((hessian + hessian.T) / 2)
-
-
 def whole_gradient(layers: Layers) -> float:
     """Norm of the gradient over all layers."""
     return float(np.linalg.norm([layers.gradient_norm(m) for m in range(1, DEPTH + 1)]))
@@ -60,12 +48,11 @@ def whole_gradient(layers: Layers) -> float:
 
 def at_end(start: Layers, final: Layers) -> list[float]:
     """Quantities of one network."""
-    values, gradient = eigenvalues(final), whole_gradient(final)
-    least = values[0] / values[-1]
-    negative = values < -RESOLUTION * values[-1]
+    values, gradient = np.linalg.eigvalsh(final.hessian()), whole_gradient(final)
+    least, negative = values[0] / values[-1], values < -RESOLUTION * values[-1]
     return [
-        gradient / whole_gradient(start), float(negative.any()),
-        float(np.log10(-least)) if negative.any() else -np.inf, negative.mean(),
+        gradient / whole_gradient(start), negative.any(),
+        np.log10(-least) if negative.any() else -np.inf, negative.mean(),
         attainable(final, DEPTH - 1), 1 - least_squares(final).loss / final.loss,
         np.log10(gradient),
     ]  # fmt: skip
@@ -86,12 +73,9 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
             final = start.with_parameters(ds.final_parameter.sel(seed=seed).values)
             return at_end(Layers(start), Layers(final))
 
-        numbers = np.array(over_seeds(one, seeds, threads))
-        kept = xr.Dataset({"cost": 10**ds.log10_loss / constant})
-        kept.cost.attrs = {"long_name": "cost over that of the best constant", "units": "1"}
-        for i, (key, text) in enumerate(QUANTITIES.items()):
-            kept[key] = ("seed", numbers[:, i], {"long_name": text, "units": "1"})
-        runs.append(kept)
+        columns = zip(*over_seeds(one, seeds, threads))
+        cost = labelled(cost=(10**ds.log10_loss / constant, "cost over that of the best constant"))
+        runs.append(cost.merge(tabled(columns, QUANTITIES, "seed", seed=ds.seed.values)))
     return stacked(runs, "activation", NETS)
 
 
@@ -109,7 +93,7 @@ def estimate(ds: xr.Dataset) -> list[Row]:
         rows += [
             bootstrap(np.median, reached(ds, name)),
             bootstrap(np.median, at.cost.isel(iteration=-1)),
-            bootstrap(np.mean, at.negative),
+            share(at.negative),
             bootstrap(np.median, at.of_hidden),
             bootstrap(np.median, at.of_output),
         ]
@@ -121,9 +105,7 @@ def figure(ds: xr.Dataset) -> Any:
     fig, (cost, signs, left) = canvas(11, 4.2, 1, 3)
     for name, color, marker in zip(NETS, (OKABE_ITO[5], OKABE_ITO[6]), "os"):
         at = ds.sel(activation=name)
-        low, middle, high = (at.cost.quantile(q, "seed") for q in (0.05, 0.5, 0.95))
-        cost.fill_between(ds.iteration, low, high, color=color, alpha=0.2, linewidth=0)
-        cost.plot(ds.iteration, middle, color=color, label=f"{name} (median, 5 to 95 %)")
+        band(cost, ds.iteration, at.cost, color, f"{name} (median, 5 to 95 %)")
         bent = at.negative == 1
         signs.plot(10 ** at.log10_gradient[bent], 10 ** at.log10_negative_curvature[bent], marker,
                    color=color, alpha=0.6, markersize=4)  # fmt: skip

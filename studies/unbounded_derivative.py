@@ -14,7 +14,7 @@ import gradsim as gs
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._layers import Layers, over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, tabled
 
 WIDTH, DEPTHS, SIZE = 50, (4, 8, 12, 16, 20), 1e-4
 NETS = {  # name: activation, sigma_w
@@ -51,16 +51,15 @@ def ratio(net: gs.Network) -> float:
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Ratio of every network: (network, depth, seed)."""
+    """Ratio of every network: (seed, network, depth)."""
 
     def one(seed: int) -> list[list[float]]:
         return [[ratio(gs.network(model(name, depth), seed)) for depth in DEPTHS] for name in NETS]
 
     text = "log10 of relative change of the first layer's gradient over that of the output"
-    numbers = np.stack(over_seeds(one, seeds, threads), axis=2)
-    coords = {"network": list(NETS), "depth": list(DEPTHS), "seed": list(parse_seeds(seeds))}
-    ratios = (("network", "depth", "seed"), numbers, {"long_name": text, "units": "1"})
-    return xr.Dataset({"log10_ratio": ratios}, coords)
+    return tabled([over_seeds(one, seeds, threads)], {"log10_ratio": text},
+                  ("seed", "network", "depth"), seed=parse_seeds(seeds), network=NETS,
+                  depth=DEPTHS)  # fmt: skip
 
 
 def expected(name: str) -> float:
@@ -118,10 +117,6 @@ STUDY = Study(
         Part(f"{name}: grows by 0.02 decades or more per layer", MARGIN, np.inf, name in GROWS)
         for name in NETS
     ),
-    networks=1000,
-    quick=60,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=1000, quick=60, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

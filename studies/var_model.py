@@ -15,7 +15,7 @@ import gradsim as gs
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
 from gradsim.studies._layers import over_seeds
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, tabled
 
 DIMENSIONS, STEPS, GAIN = (20, 50), 100, 1.0
 TIMES = (1, 2, 5, 10, 20, 50, 100)
@@ -24,6 +24,10 @@ ONE = next(iter(TIED))
 # sd in decades of the log10 of |a Gaussian number|: pi / (2 sqrt(2) ln 10)
 NORMAL = math.pi / (2 * math.sqrt(2) * math.log(10))
 FACTOR = math.log10(2)  # wide: an sd of at least a factor 2
+QUANTITIES = {
+    "mean": "mean over i, j of log10 |dx_T,i / dx_0,j|",
+    "within": "sd over i, j of log10 |dx_T,i / dx_0,j|, decades",
+}
 PARTS = tuple((n, t, what) for n in DIMENSIONS for t, what in ((50, "within"), (50, "between")))
 
 
@@ -45,23 +49,14 @@ def jacobian(n: int, tied: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Mean and sd over entries of every network: (matrices, dimension, seed, time)."""
+    """Mean and sd over entries of every network: (seed, matrices, dimension, time)."""
 
     def one(seed: int) -> list[list[tuple[np.ndarray, np.ndarray]]]:
         return [[jacobian(n, tied, seed) for n in DIMENSIONS] for tied in TIED.values()]
 
-    numbers = np.stack(over_seeds(one, seeds, threads), axis=2)
-    dims = ("matrices", "dimension", "seed", "time")
-    data = {
-        "mean": "mean over i, j of log10 |dx_T,i / dx_0,j|",
-        "within": "sd over i, j of log10 |dx_T,i / dx_0,j|, decades",
-    }
-    coords = {"matrices": list(TIED), "dimension": list(DIMENSIONS), "time": list(TIMES),
-              "seed": list(parse_seeds(seeds))}  # fmt: skip
-    return xr.Dataset(
-        {name: (dims, numbers[..., i, :], {"long_name": text, "units": "1"})
-         for i, (name, text) in enumerate(data.items())}, coords,
-    )  # fmt: skip
+    columns = np.moveaxis(np.array(over_seeds(one, seeds, threads)), -2, 0)
+    return tabled(columns, QUANTITIES, ("seed", "matrices", "dimension", "time"), time=TIMES,
+                  seed=parse_seeds(seeds), matrices=TIED, dimension=DIMENSIONS)  # fmt: skip
 
 
 def theory(time: int) -> float:
@@ -108,19 +103,17 @@ def figure(ds: xr.Dataset) -> Any:
         within.annotate(f"theory: {text}", (1, number), (0, -11), textcoords="offset points",
                         fontsize="small")  # fmt: skip
     t = np.array([3.0, 100.0])
-    top = ds["mean"].sel(matrices=ONE, dimension=20, time=100).std("seed", ddof=1).item()
-    low = ds["mean"].sel(dimension=50, time=100).isel(matrices=1).std("seed", ddof=1).item()
-    for end, power in ((2 * top, 1), (low / 2, 0.5)):
-        between.plot(t, end * (t / 100) ** power, "k:", label="_")
-        between.annotate(f"theory: power {power:g}", (t[1], end), (0, -14 if power < 1 else 6),
-                         fontsize="small", ha="right", textcoords="offset points")  # fmt: skip
+    last = ds["mean"].sel(time=100).std("seed", ddof=1)
+    ends = 2 * last.sel(matrices=ONE, dimension=20), last.sel(dimension=50).isel(matrices=1) / 2
+    for end, power, line in zip(ends, (1, 0.5), ("k:", "k-.")):
+        between.plot(t, end.item() * (t / 100) ** power, line, label=f"theory: T^{power:g}")
     within.set(xscale="log", xlabel="number of steps T", ylim=(0, 0.8),
                ylabel="sd of log10 |dx_T,i / dx_0,j| over i, j (decades)")  # fmt: skip
     between.set(yscale="log", xlabel="number of steps T",
                 ylabel="sd between networks of its mean (decades)")  # fmt: skip
     within.set_title("within a network", loc="left")
     between.set_title("between networks", loc="left")
-    legend(fig, columns=2)
+    legend(fig, columns=3)
     return fig
 
 
@@ -147,10 +140,6 @@ STUDY = Study(
             for name in TIED
         ),
     ),
-    networks=1000,
-    quick=100,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    networks=1000, quick=100, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -14,8 +14,8 @@ from scipy.special import expit
 
 from gradsim._validate import parse_seeds
 from gradsim.plot import OKABE_ITO
-from gradsim.studies._shares import interval, share
-from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend
+from gradsim.studies._shares import share, share_bars
+from gradsim.studies._study import Part, Row, Study, bootstrap, canvas, legend, tabled
 
 TIMES, X0, TARGET = 50, 0.5, 0.7
 LOWEST, HIGHEST = np.array([3.0, -4.0]), np.array([7.0, -1.0])  # w and b at first, uniform
@@ -23,6 +23,11 @@ METHODS, RATES, THRESHOLD, STEPS = ("none", "norm", "value"), (0.01, 0.1, 1.0), 
 UNDONE, OFTEN = 0.5, 0.05  # share of all progress; share of networks
 LOWER = 0.1  # decades: a factor 1.26 in the cost
 SHOWN = 0.1  # rate whose path is drawn
+QUANTITIES = {
+    "undone_share": "share of steps that undo more than half of all progress",
+    "final_cost": "cost after the last step",
+    "longest_step": "length of the longest step",
+}
 
 
 def cost(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,19 +73,13 @@ def measure(seeds: Any, threads: int | None) -> xr.Dataset:
             move = rates * clipped(gradient[:, m], method)
             paths[:, m, :, k + 1] = paths[:, m, :, k] - move
     length = np.linalg.norm(np.diff(paths, axis=-2), axis=-1).max(-1)
+    columns = undone(costs).mean(-1), costs[..., -1], length
+    ds = tabled(columns, QUANTITIES, ("seed", "clip", "learning_rate"), seed=ids, clip=METHODS,
+                learning_rate=RATES, axis="wb")  # fmt: skip
     shown = RATES.index(SHOWN)
-    dims = ("seed", "clip", "learning_rate")
-    data = {
-        "undone_share": (dims, undone(costs).mean(-1),
-                         {"long_name": "share of steps that undo more than half of all progress"}),
-        "final_cost": (dims, costs[..., -1], {"long_name": "cost after the last step"}),
-        "longest_step": (dims, length, {"long_name": "length of the longest step"}),
-        "path": (("clip", "step", "axis"), paths[length[:, 0, shown].argmax(), :, shown],
-                 {"long_name": "w and b of the network with the longest step unclipped"}),
-    }  # fmt: skip
-    coords = {"seed": list(ids), "clip": list(METHODS), "learning_rate": list(RATES),
-              "axis": ["w", "b"]}  # fmt: skip
-    return xr.Dataset(data, coords)  # type: ignore[arg-type]
+    path = paths[length[:, 0, shown].argmax(), :, shown]
+    said = {"long_name": "w and b of the network with the longest step unclipped", "units": "1"}
+    return ds.assign(path=(("clip", "step", "axis"), path, said))
 
 
 def gained(pair: np.ndarray) -> float:
@@ -102,20 +101,14 @@ def figure(ds: xr.Dataset) -> Any:
     """Draw a path over the cost, and the share of networks that are thrown back."""
     fig, (left, middle, right) = canvas(13, 4.6, 1, 3, width_ratios=(1.3, 1, 1))
     grid = np.stack(np.meshgrid(np.linspace(2, 8, 240), np.linspace(-5, 0, 240)), axis=-1)
-    drawn = left.pcolormesh(grid[..., 0], grid[..., 1], cost(grid)[0], cmap="Greys", shading="auto",
-                            rasterized=True)  # fmt: skip
+    drawn = left.pcolormesh(*np.moveaxis(grid, -1, 0), cost(grid)[0], cmap="Greys", rasterized=True)
     fig.colorbar(drawn, ax=left, label="cost")
-    colors = (OKABE_ITO[5], OKABE_ITO[2], OKABE_ITO[1])
-    for method, color in zip(METHODS, colors):
-        label = "not clipped" if method == "none" else f"clipped by {method}"
-        w, b = ds.path.sel(clip=method).T
-        left.plot(w, b, ".-", color=color, markersize=3, linewidth=0.8)
-        hit = (ds.undone_share.sel(clip=method) > 0).values.T
-        mean, ends = hit.mean(1), np.array([interval(row) for row in hit])
-        middle.errorbar(RATES, 100 * mean, 100 * abs(ends.T - mean), fmt="o-", color=color,
-                        capsize=3, label=label)  # fmt: skip
-        final = ds.final_cost.sel(clip=method)
-        right.plot(RATES, final.mean("seed"), "o-", color=color)
+    for method, color in zip(METHODS, (OKABE_ITO[5], OKABE_ITO[2], OKABE_ITO[1])):
+        at, label = ds.sel(clip=method), f"clipped by {method}"
+        left.plot(*at.path.T, ".-", color=color, markersize=3, linewidth=0.8)
+        share_bars(middle, RATES, at.undone_share.T > 0, color=color,
+                   label="not clipped" if method == "none" else label)  # fmt: skip
+        right.plot(RATES, at.final_cost.mean("seed"), "o-", color=color)
     left.set(xlabel="recurrent weight w", ylabel="bias b", xlim=(2, 8), ylim=(-5, 0),
              title=f"path with the longest step unclipped, rate {SHOWN:g}")  # fmt: skip
     middle.axhline(100 * OFTEN, color="grey", linestyle=":", linewidth=1)
@@ -130,16 +123,7 @@ def figure(ds: xr.Dataset) -> Any:
     return fig
 
 
-def _parts() -> tuple[Part, ...]:
-    happens = [Part(f"no clipping, rate {r:g}: happens in more than 5 %", OFTEN, 1.0)
-               for r in RATES]  # fmt: skip
-    cured = [Part(f"by {m}, rate {r:g}: happens in at most 5 %", 0.0, OFTEN, holds=False)
-             for m in METHODS[1:] for r in RATES]  # fmt: skip
-    lower = [Part(f"by {m}, rate {r:g}: final cost is lower", high=-LOWER, holds=r > RATES[0])
-             for m in METHODS[1:] for r in RATES]  # fmt: skip
-    return (*happens, *cured, *lower)
-
-
+CLIPPED = [(method, rate) for method in METHODS[1:] for rate in RATES]
 STUDY = Study(
     name="wall",
     claim="A single step on the wall of an exploding gradient undoes the progress of many; "
@@ -154,11 +138,17 @@ STUDY = Study(
     condition="It happens, and as often with clipping: behind the wall the cost is another however "
     "short the step across. Clipping prevents being thrown far from where the cost falls, so that "
     "descent comes back: its final cost is lower at rates 0.1 and 1.",
-    parts=_parts(),
-    networks=2000,
-    quick=300,
-    measure=measure,
-    estimate=estimate,
-    figure=figure,
-)
+    parts=(
+        *(Part(f"no clipping, rate {r:g}: happens in more than 5 %", OFTEN, 1.0) for r in RATES),
+        *(
+            Part(f"by {m}, rate {r:g}: happens in at most 5 %", 0.0, OFTEN, holds=False)
+            for m, r in CLIPPED
+        ),
+        *(
+            Part(f"by {m}, rate {r:g}: final cost is lower", high=-LOWER, holds=r > RATES[0])
+            for m, r in CLIPPED
+        ),
+    ),
+    networks=2000, quick=300, measure=measure, estimate=estimate, figure=figure,
+)  # fmt: skip
 main = STUDY.script(__name__)

@@ -5,14 +5,13 @@ pre-activations forward, one that keeps the mean square of the gradient backward
 typical gradient (mean of the log) backward; the last depends on the width. Each recommended gain is
 judged by what it does over 30 layers, and only by the criterion that it was derived for.
 
-Where a mean square over networks is far from mean field, a few networks carry it: gelu at He's gain
-loses 2.7 decades in mean field and in the median network of any width, but the mean square of width
-400 is that of the few networks whose forward signal happened to stay large: the sum of a few such
-numbers measures -1 to -2 and is no property of the gain. At width 1,000 both agree, to 0.3 decades.
-Mish (mean field -0.8) is the same and undecided at width 400; no one recommends a gain for it.
+A mean square far from mean field is that of few networks: gelu at He's gain loses 2.7 decades in
+mean field and in the median network, but -1 to -2 in the rms of width 400, which is no property of
+the gain. At width 1,000 both agree, to 0.3 decades.
 """
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -64,16 +63,13 @@ def model(activation: str, gain: float, width: int) -> gs.MLP:
 
 
 def measure(seeds: Any, threads: int | None) -> xr.Dataset:
-    """Decades over the layers of every network, (width, case, seed), and calibrated gains."""
+    """Decades over the layers of every network, (width, case, seed)."""
     runs = []
     for width in WIDTHS:
         found = {gain: _at(gain, width, seeds, threads) for gain in {case[1] for case in CASES}}
         one = [found[case[1]].sel(activation=case[0], drop=True) for case in CASES]
-        runs.append(stacked(one, "case", [label(case) for case in CASES]))
-    ds = stacked(runs, "width", WIDTHS).transpose("width", "case", "seed")
-    names = {"forward": "decades of rms z, forward", "backward": "decades of norm(delta), backward"}
-    ds = labelled(**{name: (ds[name], text) for name, text in names.items()})
-    return ds.merge(_calibrated(ds.sizes["seed"]))
+        runs.append(stacked(one, "case", map(label, CASES)))
+    return stacked(runs, "width", WIDTHS).transpose("width", "case", "seed")
 
 
 def _at(gain: float, width: int, seeds: Any, threads: int | None) -> xr.Dataset:
@@ -81,30 +77,26 @@ def _at(gain: float, width: int, seeds: Any, threads: int | None) -> xr.Dataset:
     vary = {"activation": list(dict.fromkeys(case[0] for case in CASES if case[1] == gain))}
     ds = gs.simulate(model("tanh", gain, width), seeds, vary=vary, measure=("gradient", "signal"),
                      threads=threads)  # fmt: skip
-    ends = [ds.sel(layer=layer, drop=True) for layer in (1, LAYERS + 1)]
-    forward = 0.5 * np.log10(ends[1].z_mean_square / ends[0].z_mean_square)
-    backward = ends[0].log10_delta_norm - ends[1].log10_delta_norm
-    return xr.Dataset({"forward": forward, "backward": backward})
+    first, last = (ds.sel(layer=layer) for layer in (1, LAYERS + 1))
+    square, delta = last.z_mean_square / first.z_mean_square, first.log10_delta_norm
+    return labelled(
+        forward=(0.5 * np.log10(square), "decades of rms z, forward"),
+        backward=(delta - last.log10_delta_norm, "decades of norm(delta), backward"),
+    )
 
 
-def _calibrated(count: int) -> xr.Dataset:
-    """Three gains of every activation; NaN at widths for which `count` networks are too few."""
-    found = []
+def calibrated(ds: xr.Dataset) -> xr.Dataset:
+    """Three gains of every activation; NaN at widths, after the first, of too few networks."""
+    found = {}
     for width in CALIBRATED:
-        few = count * CALIBRATED[0] // width
-        gains = [_gains(name, width, few) for name in gs.activations]
-        found.append(stacked(gains, "activation", gs.activations))
-    ds = stacked(found, "calibrated_width", CALIBRATED)
-    said = "gain sigma_w that keeps the criterion", "its lower end (95 %)", "its upper end (95 %)"
-    names = ("sigma_w", "low", "high")
-    return labelled(**{f"gain_{n}": (ds[n], text) for n, text in zip(names, said)})
-
-
-def _gains(activation: str, width: int, few: int) -> xr.Dataset:
-    if few < LEAST:
-        return xr.full_like(_gains(activation, CALIBRATED[0], LEAST), np.nan)
-    ds = gs.analysis.calibrate_gain(activation, width, LAYERS + 1, seeds=few)
-    return ds[["sigma_w", "low", "high"]]
+        few = ds.sizes["seed"] * CALIBRATED[0] // width
+        if few >= LEAST or not found:
+            gains = [gs.analysis.calibrate_gain(name, width, LAYERS + 1, seeds=max(few, LEAST))
+                     for name in gs.activations]  # fmt: skip
+            found[width] = stacked(gains, "activation", gs.activations)[["sigma_w", "low", "high"]]
+    ds = stacked(list(found.values()), "calibrated_width", found)
+    ds = ds.reindex(calibrated_width=list(CALIBRATED))
+    return ds.rename({name: f"gain_{name}" for name in ds})
 
 
 def statistic(ds: xr.Dataset, case: Any, column: str, width: int) -> tuple[Any, Any]:
@@ -121,10 +113,8 @@ def expected(case: Any, column: str, width: int) -> float:
         if not gs.activations[case[0]].homogeneous:
             return math.nan
         return gs.theory.finite_width(net, ()).log10_delta_mean[0].item()
-    profile = gs.theory.profile(net)
-    if column == FORWARD:
-        return 0.5 * math.log10(profile.q[-1].item() / profile.q[0].item())
-    return profile.log10_delta_rms[0].item()
+    law, forward = gs.theory.profile(net), column == FORWARD
+    return (0.5 * np.log10(law.q[-1] / law.q[0]) if forward else law.log10_delta_rms[0]).item()
 
 
 def carried(logs: np.ndarray) -> float:
@@ -136,22 +126,17 @@ def carried(logs: np.ndarray) -> float:
 def estimate(ds: xr.Dataset) -> list[Row]:
     """Each case by its own criterion, then gelu at He's gain: its median, and who carries it."""
     rows = [bootstrap(*statistic(ds, c, c[3], c[4]), expected(c, c[3], c[4])) for c in CASES]
-    gelu = statistic(ds, GELU, BACKWARD, 400)[1]
-    limit = expected(GELU, BACKWARD, 400)
+    gelu, limit = statistic(ds, GELU, BACKWARD, 400)[1], expected(GELU, BACKWARD, 400)
     rows.append(bootstrap(lambda logs: np.median(logs) - limit, gelu, 0.0))
-    rows.append(bootstrap(carried, gelu))
-    return rows
+    return [*rows, bootstrap(carried, gelu)]
 
 
 def figure(ds: xr.Dataset) -> Any:
     """Draw the calibrated gains, and what every recommended gain does by the three criteria."""
-    numbers = {
-        (case, column, width): (function(values), expected(case, column, width))
-        for case in CASES
-        for column in COLUMNS
-        for width in WIDTHS
-        for function, values in [statistic(ds, case, column, width)]
-    }
+    numbers = {}
+    for key in product(CASES, COLUMNS, WIDTHS):
+        function, values = statistic(ds, *key)
+        numbers[key] = function(values), expected(*key)
     return draw(ds, CASES, numbers, MARGIN)
 
 
@@ -180,6 +165,7 @@ STUDY = Study(
     networks=200,
     quick=36,
     measure=measure,
+    whole=calibrated,
     estimate=estimate,
     figure=figure,
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradsim as gs
+from gradsim.kernels import random
 
 STATES = {"dims": ("state_step",)}
 
@@ -161,6 +162,22 @@ def test_view__weights_are_those_of_the_network(model):
     np.testing.assert_allclose(drawn.weight_size, drawn.log10_weight_norm, atol=1e-12)
     given = run(net, [2], measure="weight_sizes")
     assert np.array_equal(given.weight_size, drawn.weight_size)
+
+
+def test_view__weights_of_all_conditions_are_drawn_once(monkeypatch):
+    fill, drawn = random.fill, []
+
+    def watched(out, *address):
+        drawn.append(address)
+        fill(out, *address)
+
+    monkeypatch.setattr(random, "fill", watched)
+    model, vary = gs.RNN(steps=3, width=6, sigma_u=0.5), {"sigma_w": [0.5, 1.0, 2.0]}
+    ds = run(model, [2], vary=vary, measure="weight_sizes")
+    assert len(drawn) == len(set(drawn)) == 2  # W and U
+    for sigma in vary["sigma_w"]:
+        one = run(model.with_fields(sigma_w=sigma), [2], measure="weight_sizes")
+        assert np.array_equal(ds.weight_size.sel(sigma_w=sigma), one.weight_size)
 
 
 def test_measurement__of_states_and_parameters():

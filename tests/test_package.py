@@ -379,6 +379,7 @@ BUSY = {  # a call, and the layers that are done when Ctrl-C comes
         "gs.train(gs.MLP(depth=20, width=300), 9, learning_rate=0.1, steps=10_000, inputs=9)",
         200,
     ),
+    "singular values": ("gs.simulate(gs.MLP(depth=2, width=1500), 1, measure='jacobian')", 4),
 }
 
 

@@ -152,6 +152,23 @@ def test_spectrum__draws_singular_values_with_their_law(ax, name):
     assert "layer 2" in ax.get_xlabel()
 
 
+@pytest.mark.parametrize("name", ["identity", "relu"])
+def test_spectrum__draws_the_jacobian_of_the_input(ax, name):
+    model = gs.MLP(depth=2, width=60, activation=name, sigma_w=HE, **EXACT)
+    ds = run(model, 8, measure=gs.measurements.jacobian(layers=[0]))
+    plot.spectrum(ds, ax=ax)
+    density, edges, _ = ax.patches[0].get_data()
+    (law,) = [line for line in dashed(ax) if len(line.get_xdata()) > 10]
+    live = 0.5 if name == "relu" else 1.0  # of the units of the one hidden layer
+    assert np.sum(density * np.diff(edges)) == pytest.approx(live, abs=0.1)
+    middle = np.sum(density * np.diff(edges) * 10 ** (edges[1:] + edges[:-1]))
+    wide = np.trapezoid(law.get_ydata() * 10 ** (2 * law.get_xdata()), law.get_xdata())
+    assert middle == pytest.approx(wide, rel=0.1)
+    assert "the input" in ax.get_xlabel()
+    with pytest.raises(ValueError, match=r"spectrum.layer=1.: layer must be one of .0."):
+        plot.spectrum(ds, layer=1)
+
+
 def test_spectrum__says_what_it_knows_no_law_of():
     ds = run(gs.MLP(depth=3, width=6, **EXACT), 2, measure="jacobian")
     plot.spectrum(ds)

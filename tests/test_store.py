@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 import gradsim as gs
-from gradsim import _manifest, _pool, _work, storage, store
+from gradsim import _manifest, _pool, _training, _work, storage, store
 from gradsim._manifest import Entry
-from gradsim.store import RunFolder, writing
+from gradsim.store import RunFolder, Writer, writing
 
 MODEL = gs.MLP(depth=3, width=4)
 CALL = {"vary": {"activation": ["tanh", "relu"]}, "measure": ["gradient", "signal"]}
@@ -345,9 +345,8 @@ def test_extend__refuses_what_it_cannot_make_again(tmp_path, monkeypatch):
     gs.save(ds.assign_attrs(gradsim_config=json.dumps(config)), path)
     with pytest.raises(ValueError, match=r"cannot be made again as it was: cells: stored {'dense'"):
         gs.extend(path, 8)
-    trained = gs.train(MODEL, 2, learning_rate=0.1, steps=2)
-    gs.save(trained, path)
-    with pytest.raises(ValueError, match=r"must be that of a result of gradsim.simulate.*train"):
+    gs.save(ds.assign_attrs(gradsim_config='{"seeds": {"range": [0, 4]}}'), path)
+    with pytest.raises(ValueError, match=r"gradsim.train or a study .*got {'seeds"):
         gs.extend(path, 8)
 
 
@@ -417,6 +416,73 @@ def test_verify__allows_a_chaotic_network_what_one_ulp_does(tmp_path):
     assert gs.verify(tmp_path / "run.nc").largest["log10_delta_norm"] == pytest.approx(change)
 
 
+# Training
+
+
+TRAINED = {
+    "learning_rate": [0.1, 0.2, 0.3], "steps": 4, "clip": 1.0, "batch_size": 2, "keep": True,
+    "inputs": np.sin(np.arange(40.0)).reshape(10, 4),
+    "vary": {"activation": ["tanh", "relu"], "optimizer": ["sgd", "rmsprop"]}, "progress": False,
+}  # fmt: skip
+LARGE = {"inputs": np.sin(np.arange(80_000.0)).reshape(-1, 4), "vary": {}, "batch_size": 3}
+RATE = {"learning_rate": 0.1, "steps": 2}
+
+
+ONE = {"inputs": 1, "batch_size": None}
+
+
+@pytest.mark.parametrize("call", [{}, LARGE, ONE], ids=["given", "large", "one"])
+def test_train__is_verified_and_extended_like_a_simulation(tmp_path, call):
+    path, call = tmp_path / "run.nc", TRAINED | call
+    gs.save(gs.train(MODEL, 3, **call), path)
+    verified = gs.verify(path, 2)
+    assert (verified.seeds, verified.exact, verified.largest) == ((0, 2), True, {})
+    more = gs.train(MODEL, 5, **call)
+    assert_same(gs.extend(path, 5, progress=False), more)
+    assert_same(gs.load(path), more)
+
+
+def test_train__of_a_network_of_arrays_is_verified(tmp_path):
+    gs.save(gs.train(gs.network(MODEL, 7, inputs=3), 2, **RATE), tmp_path / "run.nc")
+    assert gs.verify(tmp_path / "run.nc").exact
+
+
+def test_train__goes_on_in_its_store(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(_training, "MOST_SEEDS", 2)
+    whole, (write, count) = gs.train(MODEL, 5, **TRAINED), (Writer.add, [])
+
+    def add(self, places, ds):
+        count.append(places)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+        write(self, places, ds)
+
+    monkeypatch.setattr(Writer, "add", add)
+    with pytest.raises(KeyboardInterrupt):
+        gs.train(MODEL, 5, store=folder, **TRAINED)
+    assert_same(gs.train(MODEL, 5, store=folder, **TRAINED), whole)
+    assert [(part.start, part.stop) for part in count] == [(0, 2), (2, 4), (4, 5), (4, 5)]
+    assert gs.verify(folder, 5).exact
+    with pytest.raises(ValueError, match=r"holds another run: train.steps: stored 4, now 5"):
+        gs.train(MODEL, 5, store=folder, **TRAINED | {"steps": 5})
+
+
+def test_verify__names_a_training_that_differs(tmp_path):
+    path, ds = tmp_path / "run.nc", gs.train(MODEL, 3, **TRAINED)
+    ds["final_parameter"][0, 1, 2, 5] *= 1 + 1e-15
+    gs.save(ds, path)
+    with pytest.raises(gs.VerificationError, match=r"final_parameter of seed 2 .*same software"):
+        gs.verify(path)
+    provenance = json.loads(ds.attrs["gradsim_provenance"]) | {"cpu": "another"}
+    ds.attrs["gradsim_provenance"] = json.dumps(provenance)
+    gs.save(ds, path)
+    assert 0 < gs.verify(path).largest["final_parameter"] < 1e-14
+    ds["log10_loss"][1, 0, 1, 3] += 1e-6
+    gs.save(ds, path)
+    with pytest.raises(gs.VerificationError, match=r"log10_loss of seed 1 .*beyond the toler"):
+        gs.verify(path)
+
+
 # load
 
 
@@ -456,3 +522,34 @@ def test_study__goes_on_where_it_was_stopped(folder):
     xr.testing.assert_identical(found.drop_attrs(deep=False), whole.drop_attrs(deep=False))
     with pytest.raises(ValueError, match="the folder holds another run: study: stored 'bound'"):
         measured("other", measure, 5, None, folder, 2)
+
+
+def test_study__its_file_is_verified_and_its_folder_extended(folder, tmp_path):
+    from gradsim.studies.bound import STUDY
+
+    ds = STUDY.run(4, out=tmp_path, store=folder)
+    path = tmp_path / "bound.nc"
+    verified = gs.verify(path, 2)
+    assert (verified.seeds, verified.exact, verified.largest) == ((0, 3), True, {})
+    assert gs.verify(folder, 1).exact
+    gs.extend(folder, 6, progress=False)
+    more = STUDY.run(6, store=folder)
+    xr.testing.assert_identical(more.drop_attrs(deep=False), STUDY.run(6).drop_attrs(deep=False))
+    for call in (lambda: gs.extend(path, 6), lambda: gs.merge([path])):
+        with pytest.raises(ValueError, match=r"study 'bound', whose estimates and verdict are of"):
+            call()
+    name = next(name for name in ds.data_vars if "seed" in ds[name].dims)
+    wrong = ds.copy(deep=True)
+    wrong[name][{"seed": 0}] += 1e-6
+    gs.save(wrong, path)
+    with pytest.raises(gs.VerificationError, match=f"{name} of seed 0 is "):
+        gs.verify(path, 2)
+    config = json.loads(ds.attrs["gradsim_config"])
+    for change, message in (
+        ({"source": "0" * 64}, "study 'bound' has changed since"),
+        ({"study": "_parts"}, "no study '_parts'"),
+        ({"study": "os.path"}, "no study 'os.path'"),
+    ):
+        gs.save(ds.assign_attrs(gradsim_config=json.dumps(config | change)), path)
+        with pytest.raises(ValueError, match=message):
+            gs.verify(path, 2)

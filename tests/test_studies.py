@@ -19,10 +19,7 @@ JUDGED = {
 TERMS = ("claim", "statistic", "population", "theory", "condition")
 FEW = 12
 LIGHT = {  # what the runs of these tests do less of; margins and parts stay
-    "every_direction": {
-        "WIDTH": 30,
-        "TRAINED": {"depth": 20, "width": 64, "examples": 8, "steps": 4},
-    },
+    "every_direction": {"WIDTH": 30, "LESSON": {"examples": 8, "steps": 4}},
     "order_chaos": {"WIDTH": 50, "PAIR_WIDTH": 50, "EXAMPLES": 8, "STEPS": 4, "TRAIN_WIDTH": 32},
     "which_gain": {"CALIBRATED": (50,)},
 }
@@ -150,6 +147,9 @@ def test_all__runs_every_study_with_the_same_options_and_ends_with_the_verdicts(
     ds = gs.load(tmp_path / "sigmoid.nc")
     assert table.split()[0] == "sigmoid"
     assert ds.attrs["verdict"].upper() in " ".join(table.split())
+    page = (tmp_path / "verdicts.md").read_text()
+    assert all(page.count(f"| {part} | ") == 1 for part in ds.part.values)
+    assert (tmp_path / page.split("![sigmoid](")[1].partition(")")[0]).is_file()
 
 
 def test_conclusion__gives_the_condition_only_where_the_parts_are_as_it_says():
@@ -167,6 +167,28 @@ def test_conclusion__names_the_undecided_parts():
     ds.attrs = {"verdict": _study.verdict(ds), "condition": "Only the first."}
     got = _study.conclusion(ds.assign(condition_holds=("part", [True, False])))
     assert got == "UNDECIDED. It rests on: second."
+
+
+def test_run__in_parts_adds_what_is_no_networks_own_of_all_of_them(tmp_path):
+    sizes = []
+
+    def measure(seeds, threads):
+        ids = np.array(seeds)
+        return xr.Dataset({"x": ("seed", ids**2.0)}, {"seed": ids})
+
+    def whole(ds):
+        sizes.append(ds.sizes["seed"])
+        return xr.Dataset({"mean": ds.x.mean()})
+
+    study = _study.Study(
+        name="parts", claim="", statistic="", population="", theory="", condition="",
+        parts=(_study.Part("mean", 0.0, 10.0),), networks=5, quick=2, measure=measure, whole=whole,
+        estimate=lambda ds: [_study.bootstrap(np.mean, ds.x)], figure=lambda ds: None,
+    )  # fmt: skip
+    in_parts = study.run(range(5), store=tmp_path / "run")
+    assert sizes == [5]
+    assert in_parts["mean"] == 6.0
+    xr.testing.assert_identical(in_parts.drop_attrs(), study.run(range(5)).drop_attrs())
 
 
 def test_run__refuses_a_single_network():

@@ -79,7 +79,7 @@ def test_study__its_config_rebuilds_it(ds):
     config = json.loads(ds.attrs["gradsim_config"])
     assert config["study"] == "depth_profile"
     asked = config["arguments"]
-    seeds = range(*asked["seeds"]["range"])
+    seeds = range(*config["seeds"]["range"])
     again = study.depth_profile(seeds, asked["examples"], progress=False)
     assert again.equals(ds)
     assert again.attrs["gradsim_config"] == ds.attrs["gradsim_config"]

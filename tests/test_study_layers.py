@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gradsim as gs
-from gradsim.studies import gradient_variety, stalling, var_model
+from gradsim.studies import _components, gradient_variety, var_model
 from gradsim.studies._layers import Layers, attainable, difference, least_squares
 
 jax.config.update("jax_enable_x64", True)
@@ -147,7 +147,7 @@ def test_attainable__does_not_see_the_scale_of_the_cost():
         assert attainable(Layers(small), layer) == pytest.approx(share, rel=1e-6)
 
 
-def test_stalling__eigenvalues_are_those_of_the_products_one_by_one():
+def test_layers__hessian_is_that_of_the_products_one_by_one():
     layers = Layers(network("sigmoid", softmax=True))
     shapes = [part.shape for pair in zip(layers.weights, layers.biases) for part in pair]
     ends = np.cumsum([np.prod(shape) for shape in shapes])
@@ -158,8 +158,9 @@ def test_stalling__eigenvalues_are_those_of_the_products_one_by_one():
         rows.append(np.concatenate([part.ravel() for pair in products for part in pair]))
     hessian = np.array(rows)
     np.testing.assert_allclose(hessian, hessian.T, rtol=1e-10, atol=1e-14)
-    got = stalling.eigenvalues(layers)
-    np.testing.assert_allclose(got, np.linalg.eigvalsh(hessian), rtol=1e-9, atol=1e-13)
+    got = layers.hessian()
+    np.testing.assert_allclose(got, hessian, rtol=1e-9, atol=1e-14)
+    np.testing.assert_array_equal(got, got.T)
 
 
 def test_var_model__entries_are_those_of_the_matrix_power():
@@ -175,10 +176,10 @@ def test_gradient_variety__splits_the_variance_completely():
     """Of one example, log10 |delta_j a_k| is a sum of a row and a column, and nothing is left."""
     model = gradient_variety.model("tanh")
     layers = Layers(gs.network(model, 2, inputs=gradient_variety.EXAMPLES))
-    whole = gradient_variety.split(layers, "all")
+    whole = _components.split(layers, gradient_variety.HIDDEN, gradient_variety.EXAMPLES)
     for row, layer in zip(whole, gradient_variety.HIDDEN):
         logs = np.log10(np.abs(layers.gradient(layer)[0]))
         np.testing.assert_allclose([row[0], row[1:5].sum()], [logs.mean(), logs.var()], rtol=1e-9)
-    one = gradient_variety.split(layers, "1")
+    one = _components.split(layers, gradient_variety.HIDDEN, 1)
     np.testing.assert_allclose(one[:, 4], 0.0, atol=1e-12)
     assert (one[:, 1] > 0.1).all()

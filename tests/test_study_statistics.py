@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import gradsim as gs
-from gradsim.studies import every_direction, order_chaos, shared_weights, which_gain
+from gradsim.studies import _depth_scale, every_direction, order_chaos, shared_weights, which_gain
 from gradsim.studies._training import train_on_digits
 
 
@@ -34,23 +34,23 @@ def test_edge__is_where_the_rms_growth_crosses_zero():
 
 @pytest.mark.parametrize("sigma_w", order_chaos.SCALES)
 def test_scale__of_the_correlations_of_theory_is_that_expected(sigma_w):
-    q = gs.theory.fixed_point("tanh", sigma_w, order_chaos.BIAS)
-    square = order_chaos.BIAS**2
-    c = order_chaos.CORRELATION + (1 - order_chaos.CORRELATION) * square / q
-    layers = order_chaos.layers(sigma_w)
-    law: Any = gs.theory.correlation_profile("tanh", layers[1] + 1, sigma_w, order_chaos.BIAS, c=c)
+    q = gs.theory.fixed_point("tanh", sigma_w, _depth_scale.BIAS)
+    square = _depth_scale.BIAS**2
+    c = _depth_scale.CORRELATION + (1 - _depth_scale.CORRELATION) * square / q
+    layers = _depth_scale.layers(sigma_w)
+    law: Any = gs.theory.correlation_profile("tanh", layers[1] + 1, sigma_w, _depth_scale.BIAS, c=c)
     z = law.signal_correlation.sel(layer=[layer + 1 for layer in layers]).values
     activations = (q * z - square) / (q - square)
-    found = order_chaos.scale(np.stack([activations, activations]), sigma_w)
-    assert found == pytest.approx(order_chaos.expected_scale(sigma_w), rel=1e-6)
+    found = _depth_scale.scale(np.stack([activations, activations]), sigma_w)
+    assert found == pytest.approx(_depth_scale.expected_scale(sigma_w), rel=1e-6)
 
 
 def test_pair__has_its_correlation_and_is_at_the_fixed_point():
-    x = order_chaos._pair(1.0)
+    x = _depth_scale.pair(1.0, 400)
     cosine = x[0] @ x[1] / np.linalg.norm(x[0]) / np.linalg.norm(x[1])
-    assert cosine == pytest.approx(order_chaos.CORRELATION)
-    q = (x**2).mean(axis=1) + order_chaos.BIAS**2
-    np.testing.assert_allclose(q, gs.theory.fixed_point("tanh", 1.0, order_chaos.BIAS))
+    assert cosine == pytest.approx(_depth_scale.CORRELATION)
+    q = (x**2).mean(axis=1) + _depth_scale.BIAS**2
+    np.testing.assert_allclose(q, gs.theory.fixed_point("tanh", 1.0, _depth_scale.BIAS))
 
 
 def test_carried__of_one_large_network_is_everything():
@@ -80,5 +80,11 @@ def test_crossover__of_shared_scalars_is_where_their_window_is_too_narrow():
 
 def test_shares__of_networks_at_the_two_gains():
     logs = np.array([-10.0, -11.0, -9.0, -10.0])
-    assert shared_weights.kept_share(logs) == 0
-    assert shared_weights.typical_share(logs) == 1
+    assert not shared_weights.kept(logs).any()
+    assert shared_weights.kept(logs - logs.mean()).all()
+
+
+def test_best__networks_are_those_of_the_window_that_most_are_in():
+    logs = np.array([-9.0, 3.5, -2.0, 4.0, 0.0, -6.1])
+    expected = [False, True, True, True, True, False]
+    np.testing.assert_array_equal(shared_weights.best(logs), expected)

@@ -34,7 +34,8 @@ from gradsim.kernels.normalize import (
 )
 from gradsim.kernels.norms import EMPTY, add_row
 from gradsim.kernels.program import CONTEXT
-from gradsim.tape import MATRICES, PHI, Recorder, Value, trace
+from gradsim.table import MATRICES
+from gradsim.tape import PHI, Recorder, Value, trace
 
 STEP = 1e-200  # of the complex step: nothing cancels, and its square is 0, so that kinks stay put
 FLOOR = -100  # decades below which the oracle's numbers may have underflowed

@@ -258,6 +258,34 @@ def test_train__kept_parameters_are_a_network_that_goes_on(name):
         net.with_parameters(half.final_parameter * np.nan)
 
 
+def test_train__shows_every_step(monkeypatch):
+    shown = []
+
+    class Shown:
+        def __init__(self, *, total, unit, **_):
+            shown.append((total, unit))
+
+        def refresh(self):
+            shown.append(self.n)
+
+        def close(self):
+            shown.append("closed")
+
+    monkeypatch.setattr("gradsim._pool.tqdm", Shown)
+    monkeypatch.setattr("gradsim._pool.POLL_SECONDS", 1e-3)
+    call = {"learning_rate": 0.1, "steps": 30, "vary": {"sigma_w": [1.0, 2.0]}}
+    gs.train(MLP, 3, **call, progress=True)
+    first, *counts, last = shown
+    assert (first, last) == ((180, "step"), "closed")
+    assert counts == sorted(counts)
+    assert counts[-1] == 180
+    assert len(set(counts)) > 2  # on the way too
+    gs.train(MLP, 3, **call, progress=False)
+    assert shown[-1] == "closed"
+    with pytest.raises(TypeError, match="progress must be True, False or None"):
+        gs.train(MLP, 3, **call, progress="no")
+
+
 def test_train__result_survives_a_file(tmp_path):
     ds = gs.train(MLP, 2, learning_rate=[0.1, 0.2, 0.3], steps=2, clip=1.0, vary={"l2": [0, 0.1]})
     gs.save(ds, tmp_path / "run.nc")

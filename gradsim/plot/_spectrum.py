@@ -17,6 +17,7 @@ from gradsim.plot._profile import OKABE_ITO, beside, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_START = {"layer": "the input", "step": "the initial state"}
 _MASKED = {"identity": 0.0, "relu": 0.5}  # activations whose slopes are 0 or 1, and P(slope = 0)
 
 
@@ -31,8 +32,9 @@ def spectrum(
     """Draw eigenvalues in the complex plane, or the density of singular values of a Jacobian.
 
     Eigenvalues of all networks come with the circle of radius sigma_w that they fill in wide
-    networks (Girko's circular law). The singular values are those of d a^L / d z^layer, with the
-    law of wide linear and relu networks of equal widths (:func:`gradsim.theory.jacobian_density`).
+    networks (Girko's circular law). The singular values are those of d a^L / d z^layer, of layer 0
+    those of d a^L / dx, with the law of wide linear and relu networks of equal widths
+    (:func:`gradsim.theory.jacobian_density`).
 
     Parameters
     ----------
@@ -41,7 +43,8 @@ def spectrum(
     of
         "eigenvalues" or "singular_values"; None takes what the result holds.
     layer
-        Layer or step: of eigenvalues None takes all, of singular values the first.
+        Layer or step: of eigenvalues None takes all, of singular values the first one measured; 0
+        is the input or the initial state, which None takes where there is no other.
     ax
         Axes to draw into; None makes a new figure.
     theory
@@ -55,7 +58,8 @@ def spectrum(
     Raises
     ------
     TypeError, ValueError
-        If `ds` lacks the variables or has varied fields, or `theory` is True and no law is known.
+        If `ds` lacks the variables or the layer or has varied fields, or `theory` is True and no
+        law is known.
     """
     if of is None:
         of = "eigenvalues" if "eigenvalue_real" in ds else "singular_values"
@@ -99,9 +103,14 @@ def _radius(ds: xr.Dataset) -> tuple[str, float]:
 def _singular_values(ds: xr.Dataset, layer: int | None, ax: Axes, theory: bool | None) -> Axes:
     dim = "step" if "step" in ds.dims else "layer"
     values = one_condition(ds, "log10_singular_value", dim, "index")
-    measured = values[dim].values[values.notnull().any([d for d in values.dims if d != dim]).values]
+    present = values.notnull().any([d for d in values.dims if d != dim]).values
+    first = ds.get("log10_input_singular_value")
+    at_input = first is not None and bool(first.notnull().any())
+    measured = values[dim].values[present].tolist() + [0] * at_input
     layer = int(measured[0]) if layer is None else layer
-    here = values.sel({dim: layer}).values.ravel()
+    if layer not in measured:
+        raise ValueError(f"spectrum(layer={layer!r}): layer must be one of {sorted(measured)}")
+    here = (values.sel({dim: layer}) if layer else ds.log10_input_singular_value).values.ravel()
     here = here[~np.isnan(here)]
     finite = here[np.isfinite(here)]
     bins = max(10, min(80, int(np.sqrt(finite.size))))
@@ -117,10 +126,11 @@ def _singular_values(ds: xr.Dataset, layer: int | None, ax: Axes, theory: bool |
                 label="law of wide networks")  # fmt: skip
         ax.axvline(law.log10_edge.item(), color=OKABE_ITO[5], linestyle=":", linewidth=1.0,
                    label="largest of wide networks")  # fmt: skip
-    ax.set_xlabel(f"log10 of a singular value of the Jacobian from {dim} {layer}")
+    start = f"{dim} {layer}" if layer else _START[dim]
+    ax.set_xlabel(f"log10 of a singular value of the Jacobian from {start}")
     ax.set_ylabel("share per decade")
     ax.set_ylim(bottom=0)
-    return _finish(ax, ds, f"Jacobian of {dim} {layer}")
+    return _finish(ax, ds, f"Jacobian of {start}")
 
 
 def _law(ds: xr.Dataset, dim: str, layer: int) -> tuple[str, Any]:
@@ -142,7 +152,8 @@ def _law(ds: xr.Dataset, dim: str, layer: int) -> tuple[str, Any]:
         return f"init={model.init!r} has no such law", None
     if model.last_activation not in _MASKED:
         return "the law is known for outputs that are linear or relu", None
-    masks = factors * (_MASKED[model.activation] > 0) + (_MASKED[model.last_activation] > 0)
+    inner = factors - (layer == 0)  # the input has no slopes
+    masks = inner * (_MASKED[model.activation] > 0) + (_MASKED[model.last_activation] > 0)
     return "", jacobian_density(factors, gain(model, model.widths[-1]), masks=masks)
 
 

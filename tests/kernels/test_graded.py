@@ -7,6 +7,7 @@ import pytest
 from gradsim.kernels import graded, singular
 
 RNG = np.random.default_rng(7)
+GOES_ON = np.zeros((1, 1), np.int64)  # the stop flag
 
 
 def found(rows, exponents):
@@ -18,7 +19,7 @@ def found(rows, exponents):
     places = np.zeros((singular.PLACES, size), np.int64)
     scratch, spare = np.zeros((graded.SCRATCH, size)), np.zeros((count, size))
     e = np.array(exponents, np.int64)
-    rank = singular.log10_singular_values(t, count, size, e, spare, places, scratch, out)
+    rank = singular.log10_singular_values(t, count, size, e, spare, places, scratch, out, GOES_ON)
     return out[:rank]
 
 
@@ -55,8 +56,8 @@ def test_factor__rows_are_l_times_orthonormal_rows(shape, pivoted):
     low, q, size = rows.copy(), np.zeros(shape), max(shape)
     taken, order = np.zeros(size, np.int64), np.zeros(size, np.int64)
     scratch, zero = np.zeros((graded.SCRATCH, size)), np.zeros(count, np.int64)
-    rank = graded.factor(low, count, n, zero, pivoted, 1e-13, taken, q, order, scratch)
-    graded.directions(q, rank, n, order, scratch)
+    rank = graded.factor(low, count, n, zero, pivoted, 1e-13, taken, q, order, scratch, GOES_ON)
+    graded.directions(q, rank, n, order, scratch, GOES_ON)
     assert rank == min(shape)
     np.testing.assert_allclose(q[:rank] @ q[:rank].T, np.eye(rank), rtol=0, atol=1e-14)
     for j in range(count):  # beyond its own reflection a row of L is scratch
@@ -73,5 +74,18 @@ def test_factor__a_row_that_depends_on_others_has_no_direction():
     q, taken, order = np.zeros((5, 9)), np.zeros(9, np.int64), np.zeros(9, np.int64)
     scratch, zero = np.zeros((graded.SCRATCH, 9)), np.zeros(5, np.int64)
     low = rows.copy()
-    rank = graded.factor(low, 5, 9, zero, False, 9 * graded.NOISE, taken, q, order, scratch)
+    noise = 9 * graded.NOISE
+    rank = graded.factor(low, 5, 9, zero, False, noise, taken, q, order, scratch, GOES_ON)
     assert (rank, list(taken[:5])) == (4, [0, 1, -1, 2, 3])
+
+
+def test_stop__is_seen_by_every_loop_over_rows():
+    rows, stop = RNG.normal(size=(6, 6)), np.ones((1, 1), np.int64)
+    q, taken, order = np.zeros((6, 6)), np.zeros(6, np.int64), np.zeros(6, np.int64)
+    scratch, e = np.zeros((graded.SCRATCH, 6)), np.zeros(6, np.int64)
+    low, out = rows.copy(), np.zeros((6, 6))
+    assert graded.factor(low, 6, 6, e, True, 0.0, taken, q, order, scratch, stop) == 0
+    graded.advance(rows, 6, taken, 6, rows, 6, e, out, e.copy(), scratch, stop)
+    assert not out.any()
+    singular.orthogonalise(low, 6, 6, e, np.zeros(6), stop)
+    np.testing.assert_array_equal(np.sort(low, axis=1), np.sort(rows, axis=1))
