@@ -410,7 +410,7 @@ def test_scalar_product__typically_keeps_its_size_at_the_critical_sigma(steps, b
 def test_untied_linear__has_the_exact_law_and_tails(n, g, steps, below, above):
     """||W v||^2 / ||v||^2 ~ (g^2 / N) chi^2_N whatever v (Newman 1986; Sussillo and Abbott 2014):
     ln r_T is a sum of independent terms. Tails from its characteristic function."""
-    seeds = 20000 if n == 10 else 8000
+    seeds = 8000 if n == 10 else 4000
     model = linear_rnn(steps=steps, width=n, tied=False, sigma_w=g)
     sample = log_r(gs.simulate(model, seeds, dtype="float32",
                                measure=gs.measurements.gradient(total=False)))  # fmt: skip

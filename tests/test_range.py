@@ -46,10 +46,13 @@ def float64_range(values):
 # The reference itself ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", oracle.ACTIVATIONS)
-@pytest.mark.parametrize(("output", "loss"), [(None, "mse"), ("identity", "linear"),
-                                              ("softmax", "cross_entropy"),
-                                              ("sigmoid", "cross_entropy")])  # fmt: skip
+ENDS = (("identity", "linear"), ("softmax", "cross_entropy"), ("sigmoid", "cross_entropy"))
+
+
+@pytest.mark.parametrize(("activation", "output", "loss"), [
+    *((name, None, "mse") for name in oracle.ACTIVATIONS),
+    *(("tanh", *end) for end in ENDS), *(("relu", *end) for end in ENDS),
+])  # fmt: skip
 def test_fifty_digits__agree_with_autograd_where_both_can(activation, output, loss):
     model = gs.MLP(
         depth=3, width=5, activation=activation, output=output, loss=loss, sigma_b=0.5, slope=0.3
