@@ -129,18 +129,12 @@ STUDY = Study(
     parts=(
         Part("the bound holds in every network and layer", high=1e-10),
         *(Part(f"{a}, sigma_w = {g:g}: vanishes", high=-MARGIN) for a, g in CASES),
-        *(
-            Part(f"{a}, sigma_w = {g:g}: is proved to vanish", high=-MARGIN, holds=g < LIMIT[a])
-            for a, g in CASES
-        ),
-        *(
-            Part(f"{a}: largest sigma_w at which it proves", *(x * limit for x in NEAR_LIMIT))
-            for a, limit in LIMIT.items()
-        ),
-        *(
-            Part(f"{a}, critical sigma_w = {g:.4g}: the bound is tight", high=MARGIN, holds=False)
-            for a, g in CRITICAL
-        ),
+        *(Part(f"{a}, sigma_w = {g:g}: is proved to vanish", high=-MARGIN, holds=g < LIMIT[a])
+          for a, g in CASES),
+        *(Part(f"{a}: largest sigma_w at which it proves", *(x * limit for x in NEAR_LIMIT))
+          for a, limit in LIMIT.items()),
+        *(Part(f"{a}, critical sigma_w = {g:.4g}: the bound is tight", high=MARGIN, holds=False)
+          for a, g in CRITICAL),
     ),
     networks=200, quick=20, measure=measure, estimate=estimate, figure=figure,
 )  # fmt: skip

@@ -28,12 +28,10 @@ POINTS = {  # sigma_b, and sigma_w where chi_1 = 1 (gradsim.theory.edge_of_chaos
     "relu": (0.0, 2**0.5),
 }
 INITS = ("gaussian", "orthogonal")
-FEWEST = 0.5  # half of the directions must carry the gradient
-KEPT = math.log10(2)  # decades over all layers
+FEWEST, KEPT = 0.5, math.log10(2)  # share of directions that carry; decades over all layers
 TRAINED: Any = {"depth": 20, "width": 64, "output": "softmax", "loss": "cross_entropy"}
 LESSON = {"examples": 50, "steps": 100}
-EFFECTIVE = (0.05, 0.1)  # share of the loss that a step takes away, to first order
-JUDGED = 0.05
+EFFECTIVE, JUDGED = (0.05, 0.1), 0.05  # share of the loss that the first step takes
 ONE_IN = 4  # so many networks have one that is trained
 REFERENCE = range(0, 96, ONE_IN)  # networks whose median step sets the learning rates
 FASTER, HALF = 0.1, math.log10(2)  # decades of loss; of the spread over directions
@@ -158,16 +156,10 @@ STUDY = Study(
     "the spectrum is as wide as that of Gaussian linear networks, and orthogonality hardly helps.",
     parts=(
         *(Part(f"{a}, {i}: kept on average", -KEPT, KEPT) for a, i in CASES),
-        *(
-            Part(f"{a}, {i}: in every direction", FEWEST, 1 + 1e-9, a != "relu")
-            if i == "orthogonal"
-            else Part(f"{a}, {i}: in few directions", 0.0, FEWEST)
-            for a, i in CASES
-        ),
-        *(
-            Part(f"{a}: orthogonal spreads it half as much or less", high=-HALF, holds=a != "relu")
-            for a in POINTS
-        ),
+        *(Part(f"{a}, {i}: in every direction", FEWEST, 1 + 1e-9, a != "relu") if i == "orthogonal"
+          else Part(f"{a}, {i}: in few directions", 0.0, FEWEST) for a, i in CASES),
+        *(Part(f"{a}: orthogonal spreads it half as much or less", high=-HALF, holds=a != "relu")
+          for a in POINTS),
         *(Part(f"{a}: orthogonal trains faster", high=-FASTER, holds=a in QUICKER) for a in POINTS),
     ),
     networks=96, quick=5, measure=measure, estimate=estimate, figure=figure,

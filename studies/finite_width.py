@@ -149,19 +149,13 @@ STUDY = Study(
     "network tells the rms to a factor 2 only while layers / width is about 0.1 or less. Nor do "
     "thousands tell E norm^8 at layers / width 1 (and hardly E norm^4): rarer networks carry it.",
     parts=(
-        *(
-            Part(f"width {n}, layers / width {r:g}: variance of the limit", *LAW, n > 10)
-            for n, r in VARIANCES
-        ),
+        *(Part(f"width {n}, layers / width {r:g}: variance of the limit", *LAW, n > 10)
+          for n, r in VARIANCES),
         Part("width 100, layers / width 1: skewness 0", *NORMAL),
-        *(
-            Part(f"width 100, layers / width {r:g}: one network tells", MOST, 1.0, r < 0.5)
-            for r in RATIOS
-        ),
-        *(
-            Part(f"width 100, layers / width 1: E norm^{q:g} from the sample", *LAW, q < 2)
-            for q in MOMENTS
-        ),
+        *(Part(f"width 100, layers / width {r:g}: one network tells", MOST, 1.0, r < 0.5)
+          for r in RATIOS),
+        *(Part(f"width 100, layers / width 1: E norm^{q:g} from the sample", *LAW, q < 2)
+          for q in MOMENTS),
     ),
     networks=4000, quick=2000, measure=measure, estimate=estimate, figure=figure,
 )  # fmt: skip

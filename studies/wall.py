@@ -146,14 +146,10 @@ STUDY = Study(
     "descent comes back: its final cost is lower at rates 0.1 and 1.",
     parts=(
         *(Part(f"no clipping, rate {r:g}: happens in more than 5 %", OFTEN, 1.0) for r in RATES),
-        *(
-            Part(f"by {m}, rate {r:g}: happens in at most 5 %", 0.0, OFTEN, holds=False)
-            for m, r in CLIPPED
-        ),
-        *(
-            Part(f"by {m}, rate {r:g}: final cost is lower", high=-LOWER, holds=r > RATES[0])
-            for m, r in CLIPPED
-        ),
+        *(Part(f"by {m}, rate {r:g}: happens in at most 5 %", 0.0, OFTEN, holds=False)
+          for m, r in CLIPPED),
+        *(Part(f"by {m}, rate {r:g}: final cost is lower", high=-LOWER, holds=r > RATES[0])
+          for m, r in CLIPPED),
     ),
     networks=2000, quick=300, measure=measure, estimate=estimate, figure=figure,
 )  # fmt: skip
