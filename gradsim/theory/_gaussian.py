@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,11 +114,23 @@ def given_shared(
     f: Callable[[Array], Array], shared: float, own: float, kinks: Sequence[float] = ()
 ) -> tuple[Array, Array, Array]:
     """Mean and variance of f(m + sqrt(own) Z) at nodes m ~ N(0, shared), after their weights."""
+    means, weights, z, inner = _nested(shared, own, tuple(kinks))
+    values = f(means[:, None] + math.sqrt(own) * z)
+    mean = np.sum(inner * values, axis=1)
+    return weights, mean, np.sum(inner * np.square(values - mean[:, None]), axis=1)
+
+
+@lru_cache(maxsize=1)  # a function and its slope are wanted at the same nodes, one after the other
+def _nested(shared: float, own: float, kinks: tuple[float, ...]) -> tuple[Array, ...]:
+    """Nodes m ~ N(0, shared) and weights (node,), and those of Z given each (node, inner)."""
     spread, scale = math.sqrt(own), math.sqrt(shared)
     breaks = np.array(sorted({0.0, *kinks, *(-k for k in kinks)}))
     fine = max(math.sqrt(shared + own), 1.0) / min(max(spread, 1e-12), 1.0)
     nodes, weights = _composite(_panels(breaks / scale if scale else np.zeros(1), fine))
-    return weights, *_conditional(f, scale * nodes, spread, breaks)
+    found = (scale * nodes, weights, *_conditional(scale * nodes, spread, breaks))
+    for array in found:
+        array.flags.writeable = False
+    return found
 
 
 def _panels(centres: Array, fine: float) -> Array:
@@ -137,19 +150,14 @@ def _composite(edges: Array) -> tuple[Array, Array]:
     return z.reshape(*edges.shape[:-1], -1), weights.reshape(*edges.shape[:-1], -1)
 
 
-def _conditional(
-    f: Callable[[Array], Array], means: Array, spread: float, breaks: Array
-) -> tuple[Array, Array]:
-    """Mean and variance of f(m + spread Z) for each m (node,)."""
+def _conditional(means: Array, spread: float, breaks: Array) -> tuple[Array, Array]:
+    """Nodes and weights of Z for each m (node, inner), split where f(m + spread Z) may kink."""
     if spread == 0:
-        return np.asarray(f(means)), np.zeros_like(means)
+        return np.zeros((len(means), 1)), np.ones((len(means), 1))
     at = (breaks - means[:, None]) / spread  # where f may kink, in units of Z
     depth = max(0, math.ceil(math.log2(spread))) + 3 if spread > 1 else 0
     steps = 2.0 ** np.arange(-depth, 1) if depth else np.zeros(0)
     around = np.concatenate((-steps, [0.0], steps))
     cuts = np.clip((at[:, :, None] + around).reshape(len(means), -1), -_TAIL, _TAIL)
     plain = np.broadcast_to(np.arange(-_TAIL, _TAIL + 1.0), (len(means), 2 * _TAIL + 1))
-    z, weights = _composite(np.sort(np.concatenate((plain, cuts), axis=1), axis=1))
-    values = f(means[:, None] + spread * z)
-    mean = np.sum(weights * values, axis=1)
-    return mean, np.sum(weights * np.square(values - mean[:, None]), axis=1)
+    return _composite(np.sort(np.concatenate((plain, cuts), axis=1), axis=1))
