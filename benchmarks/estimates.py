@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -28,17 +29,26 @@ CASES = {
     "partials": "model=gs.MLP(depth=10, width=64), seeds=200, measure=['gradient', 'partials']",
     "jacobian": "model=gs.MLP(depth=20, width=32), seeds=200, measure=['jacobian']",
     "noise": "model=gs.MLP(depth=10, width=64), seeds=300, inputs=64, measure=['noise']",
+    "store": "model=gs.MLP(depth=50, width=32), seeds=40_000, store=folder + '/run'",
+    "store, spilled": "model=gs.MLP(depth=400, width=4), seeds=30_000, store=folder + '/run', "
+    "memory_limit=150_000_000",
     "orthogonal": "model=gs.MLP(depth=20, width=64, init='orthogonal'), seeds=500",
 }
 
 
 def measure(case: str) -> dict:
     """Estimate and run one case here."""
+    with tempfile.TemporaryDirectory() as folder:
+        return measure_in(folder, case)
+
+
+def measure_in(folder: str, case: str) -> dict:
+    """Do so with a folder for what is stored."""
     import gradsim as gs
 
-    call = eval(f"dict({CASES[case]})", {"gs": gs})
+    call = eval(f"dict({CASES[case]})", {"gs": gs, "folder": folder})
     # Kernels compile, or are read from the cache, on the first use.
-    gs.simulate(**call | {"seeds": 1, "threads": 1}, progress=False)
+    gs.simulate(**call | {"seeds": 1, "threads": 1, "store": None}, progress=False)
     begin = time.perf_counter()
     found = gs.estimate(**call)
     taken = time.perf_counter() - begin

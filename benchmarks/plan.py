@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import gradsim as gs
 from gradsim import _manifest
+from gradsim._storing import Storing
 from gradsim._work import Work
 from gradsim.simulate import prepare
 
@@ -20,13 +21,15 @@ TASK_SECONDS = 1e-3  # of a dask scheduler for a task: its own documentation's u
 
 
 def facts(networks: int, nodes: int, cores: int) -> dict[str, float]:
-    """Numbers of the plan, each by what it is called in the guide."""
+    """Numbers of the plan, each by what it is called in the guide (docs/long_runs.md)."""
     run = prepare(
         MODEL, networks, vary=None, inputs=None, targets=None, batch="mean",
         measure=("gradient",), dtype="float64", key=0, threads=1, memory_limit=None,
     )  # fmt: skip
     work = Work(replace(run, memory=2**60), whole=False)
-    rate = networks / gs.estimate(MODEL, networks, threads=1, store="any").seconds
+    alone = gs.estimate(MODEL, networks, threads=1).seconds / networks
+    part = Storing.measured(work, alone).write.of(work.part_seeds, files=1)
+    rate = 1 / (alone + part / work.part_seeds)  # a thread writes what it has run
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "part.nc")
         gs.save(gs.simulate(MODEL, SAVED, progress=False), path)
@@ -36,7 +39,6 @@ def facts(networks: int, nodes: int, cores: int) -> dict[str, float]:
     per_second = nodes * cores * rate / work.part_seeds
     return {
         "networks a second of one thread": rate,
-        "hours of all threads": networks / (rate * nodes * cores) / 3600,
         "networks of a part": work.part_seeds,
         "seconds of a part": work.part_seeds / rate,
         "MB of a part in memory": work.part_seeds * work.seed_bytes / 1e6,
@@ -46,7 +48,6 @@ def facts(networks: int, nodes: int, cores: int) -> dict[str, float]:
         "kB of a folder's manifest": parts / nodes * line / 1e3,
         "GB of all parts on disk": networks * on_disk / 1e9,
         "parts a second": per_second,
-        "share of one scheduler": per_second * TASK_SECONDS,
         "threads that keep one scheduler half busy": 0.5 / TASK_SECONDS * work.part_seeds / rate,
     }
 

@@ -23,7 +23,7 @@ from gradsim._cluster_worker import config_digest, make_part
 from gradsim._config import stored_arrays
 from gradsim._manifest import Entry
 from gradsim._registry import brief
-from gradsim._work import Work, cut
+from gradsim._work import Work
 from gradsim.dataset import Collector
 from gradsim.kernels._jit import KERNEL_HASH
 from gradsim.store import Writer
@@ -31,6 +31,8 @@ from gradsim.store import Writer
 if TYPE_CHECKING:
     from gradsim.simulate import Run
 
+SHARE = 3  # a part is this part of what is left for a thread, so that all end together
+SMALLEST = 64  # of what a part may be at most: the smallest one
 AHEAD = 2  # parts in flight for every thread of the cluster: one runs, one waits
 RECOUNT_SECONDS = 5.0  # between two looks at how many threads there are
 
@@ -89,9 +91,16 @@ class Remote:
         """Threads of all workers now."""
         return sum(self.client.nthreads().values())
 
-    def _share(self, seeds: int) -> int:
-        """Most seeds of a part, a power of two, where every thread is to have four of them."""
-        return 1 << (max(seeds // (4 * max(self.cores, 1)), 1).bit_length() - 1)
+    def _shrunk(self, parts: Iterable[range], seeds: int, most: int) -> Iterator[range]:
+        """Cut parts so that the last ones of all ``seeds`` are small, and no thread waits long."""
+        least, left = max(most // SMALLEST, 1), seeds
+        threads = SHARE * max(self.cores, 1)
+        for part in parts:
+            first = part.start
+            while first < part.stop:
+                size = min(max(left // threads, least), most, part.stop - first)
+                yield range(first, first + size)
+                first, left = first + size, left - size
 
     def run(self, run: "Run", progress: bool | None) -> xr.Dataset:
         """Run all parts, with the result in memory.
@@ -105,7 +114,7 @@ class Remote:
         work, collector = Work(run), Collector(run)
         collector.allocate()
         whole = range(len(run.seeds))
-        parts = cut([whole], min(work.part_seeds, self._share(len(whole))))
+        parts = self._shrunk([whole], len(whole), work.part_seeds)
         with work.bar(len(run.seeds), progress) as bar:
             crew = _Crew(self, work, bar)
             failed = crew.complete(parts, lambda at, ds: collector.insert(at.start, ds))
@@ -137,7 +146,7 @@ class Remote:
         missing = sum(map(len, folder.missing()))
         with work.bar(missing, progress) as bar:
             crew = _Crew(self, work, bar, folder.path)
-            failed = crew.complete(cut(parts, self._share(missing)), take)
+            failed = crew.complete(self._shrunk(parts, missing, folder.part_seeds), take)
         if failed:
             raise _partial(work.run.seeds, failed)
 

@@ -100,9 +100,7 @@ def share(seeds: Any, shard: str) -> tuple[Any, str]:
 
 def estimate(asked: argparse.Namespace) -> Facts:
     """Say what a configuration file will take."""
-    call = _call(asked)
-    call.pop("store", None)
-    return asdict(gs.estimate(**call))
+    return asdict(gs.estimate(**_call(asked)))
 
 
 def info(asked: argparse.Namespace) -> Facts:

@@ -11,8 +11,10 @@ import numpy as np
 from gradsim import _pool
 from gradsim._cluster import Remote
 from gradsim._memory import resident_bytes
+from gradsim._storing import Storing, left, merged_bytes
 from gradsim._work import Work
 from gradsim.dataset import Collector
+from gradsim.merge import HELD
 from gradsim.models import MLP, RNN
 from gradsim.network import Network
 from gradsim.simulate import prepare
@@ -93,7 +95,9 @@ def estimate(
     progress
         Has no effect: an estimate is short.
     store
-        With one a part is in memory at a time; seconds are without writing and merging.
+        With one a part is in memory at a time while it runs.  Seconds include writing parts and
+        putting them together, from a small part written to the system's temporary folder; of a
+        folder that exists, what it does not have yet.
     client
         Its threads count as ones of this machine, and its workers' memory is not counted.
 
@@ -131,13 +135,33 @@ def estimate(
         used = Remote(client).cores or 1
         seconds *= work.workers / used
         needed = work.held_bytes
+    most = needed
+    if store is not None:
+        fits = HELD * work.result_bytes <= run.memory
+        seconds = _stored_seconds(work, seconds, used, left(run, store), fits, client is not None)
+        most = max(needed, merged_bytes(work, fits))
     return Estimate(
         seconds=overhead + seconds,
         result_bytes=work.result_bytes,
-        peak_bytes=resident_bytes() + needed - work.plan_bytes,  # which is there
+        peak_bytes=resident_bytes() + most - work.plan_bytes,  # which is there
         run_bytes=needed,
         threads=used,
     )
+
+
+def _stored_seconds(
+    work: Work, seconds: float, threads: int, missing: int, fits: bool, remote: bool
+) -> float:
+    """Wall time with a run folder, whose ``missing`` seeds are run; ``seconds`` is that of all."""
+    count = len(work.run.seeds)
+    storing = Storing.measured(work, seconds * threads / count)
+    files, new = -(-count // work.part_seeds), -(-missing // work.part_seeds)
+    run = seconds * missing / count
+    if remote:  # each worker writes what it has run
+        run += storing.write.of(missing, new) / threads
+    elif missing:
+        run = storing.beside(run, threads, missing, new)
+    return run + storing.together(count, files, fits)
 
 
 def _run_seconds(work: Work) -> float:

@@ -27,7 +27,7 @@ from gradsim._validate import parse_memory
 from gradsim.dataset import maker
 
 SLAB_BYTES = 2**25
-_HELD = 2  # copies of a result in memory while it is put together
+HELD = 2  # copies of a result in memory while it is put together
 
 
 def merge(
@@ -108,7 +108,7 @@ def assemble(
     seeds = _order(sources, pieces, gaps) if seeds is None else seeds
     with reading(pieces) as reader:
         layout = Layout(pieces, seeds, reader)
-        needed = _HELD * reader.seed_bytes * len(seeds)
+        needed = HELD * reader.seed_bytes * len(seeds)
         fits = needed <= memory
         if not fits and path is None:
             raise MemoryError(

@@ -213,6 +213,17 @@ class Writer(RunFolder):
         write_config(self.path, self.config, self.part_seeds)
 
 
+def check_same(folder: RunFolder, config: Mapping[str, Any]) -> None:
+    """Refuse a folder of another configuration, or of other kernels than this installation's."""
+    wrong = _config.differences(folder.config, json.loads(_config.text(config)))
+    wrong += _config.differences(folder.kernel_hash, KERNEL_HASH, "kernel_hash")
+    if wrong:
+        raise ValueError(
+            f"simulate(store={folder.path!r}): the folder holds another run: {'; '.join(wrong)}; "
+            "give another folder (gs.extend adds seeds)"
+        )
+
+
 @contextlib.contextmanager
 def writing(
     path: str, config: Mapping[str, Any], part_seeds: int, arrays: xr.Dataset | None = None
@@ -251,13 +262,7 @@ def writing(
                 storage.save(arrays, os.path.join(path, _ARRAYS))
             write_config(path, config, part_seeds)
         folder = Writer(path)
-        wrong = _config.differences(folder.config, config)
-        wrong += _config.differences(folder.kernel_hash, KERNEL_HASH, "kernel_hash")
-        if wrong:
-            raise ValueError(
-                f"simulate(store={path!r}): the folder holds another run: {'; '.join(wrong)}; give "
-                "another folder (gs.extend adds seeds)"
-            )
+        check_same(folder, config)
         _atomic.remove_temporaries(os.path.join(path, _PARTS))
         folder.settle()
         yield folder

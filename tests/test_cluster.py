@@ -91,6 +91,7 @@ def test_client__a_worker_killed_on_the_way_changes_nothing(client, monkeypatch)
 
 def test_client__a_part_that_kills_every_worker_is_reported_alone(client, monkeypatch):
     monkeypatch.setattr(_work, "MOST_SEEDS", 8)
+    monkeypatch.setattr(_cluster, "SMALLEST", 1)
     space = {"__name__": "__main__"}
     exec(DEADLY, space)
     if "cluster_deadly" not in initializers:
@@ -114,7 +115,8 @@ def test_client__a_part_that_kills_every_worker_is_reported_alone(client, monkey
 @pytest.mark.parametrize("shared", [True, False])
 def test_client__fills_a_store_whose_workers_are_killed(client, tmp_path, monkeypatch, shared):
     expected = gs.simulate(MODEL, 150, progress=False)
-    monkeypatch.setattr(_work, "MOST_SEEDS", 16)  # 10 parts
+    monkeypatch.setattr(_work, "MOST_SEEDS", 16)
+    monkeypatch.setattr(_cluster, "SMALLEST", 1)  # 10 parts
     monkeypatch.setattr(_cluster, "config_digest", config_digest if shared else lambda store: "")
     killed, written = [], []
 
@@ -140,6 +142,19 @@ def test_client__fills_a_store_whose_workers_are_killed(client, tmp_path, monkey
 def test_client__what_a_worker_refuses_is_raised_here(client):
     with pytest.raises(MemoryError, match="memory_limit"):
         gs.simulate(MODEL, 10, client=client, memory_limit=200_000, progress=False)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 63, 1000, 40_000, 10**6])
+def test_parts__shrink_so_that_all_threads_end_together(client, seeds):
+    most, remote = 4096, _cluster.Remote(client)
+    gaps = [range(3, 3 + seeds // 2), range(10**7, 10**7 + seeds - seeds // 2)]
+    parts = list(remote._shrunk(_work.cut(gaps, most), seeds, most))
+    assert [p for part in parts for p in part] == [p for gap in gaps for p in gap]
+    assert max(map(len, parts)) <= most
+    ends = [0, 0]  # of two threads that are as fast as each other
+    for part in parts:
+        ends[ends.index(min(ends))] += len(part)
+    assert max(ends) - min(ends) <= max(seeds // 50, most // 64)
 
 
 @pytest.mark.parametrize("client", ["tcp://127.0.0.1:8786", 3])

@@ -168,8 +168,4 @@ def test_combination__agrees_with_autograd_or_is_refused_by_name(kind):
         if axis not in ("norm", "cost"):
             count = Counter(fields[axis] for fields in RAN[kind])
             assert not [v for v in values if not count[v]], (axis, count)
-
-
-def test_combinations__are_at_least_300():
-    distinct = {(kind, repr(sorted(f.items()))) for kind, ran in RAN.items() for f in ran}
-    assert len(distinct) >= 300
+    assert len({repr(sorted(fields.items())) for fields in RAN[kind]}) >= 150

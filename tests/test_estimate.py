@@ -5,13 +5,16 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import gradsim as gs
 from gradsim import estimate as _  # noqa: F401  (the function hides its module)
+from gradsim._storing import Line
 
 MODULE = sys.modules["gradsim.estimate"]
+LINE = Line(2.0, 1e-3)
 MLP, RNN = gs.MLP(depth=6, width=12), gs.RNN(steps=7, width=8, sigma_u=1.0)
 CASES = [
     (MLP, {"seeds": 20}),
@@ -70,6 +73,27 @@ def test_estimate__a_long_network_is_stopped_on_its_way(monkeypatch):
     assert stopped
 
 
+def test_estimate__counts_what_a_store_takes(tmp_path, monkeypatch):
+    model, count, seconds = gs.MLP(depth=60, width=4), 20_000, 100.0
+    call = {"seeds": count, "threads": 1, "store": tmp_path / "run"}
+    monkeypatch.setattr(MODULE, "_run_seconds", lambda work: seconds)
+    plain, kept = gs.estimate(model, count, threads=1), gs.estimate(model, **call)
+    spilled = gs.estimate(model, **call, memory_limit=30_000_000)
+    assert plain.seconds < kept.seconds < spilled.seconds
+    begin = time.perf_counter()
+    gs.simulate(model, **call | {"seeds": 4000}, progress=False)
+    found = time.perf_counter() - begin
+    assert spilled.seconds - seconds < 100 * found  # the scale, on a machine that does other things
+    gs.extend(tmp_path / "run", 5000, progress=False)
+    monkeypatch.setattr(
+        MODULE.Storing, "measured", lambda work, each: MODULE.Storing(LINE, LINE, LINE)
+    )
+    with pytest.raises(ValueError, match=r"another run: seeds.range: stored \[0, 5000\], now"):
+        gs.estimate(model, **call)
+    done = gs.estimate(model, **call | {"seeds": 5000})
+    assert done.seconds == pytest.approx(LINE.of(5000, 1), abs=1.0)
+
+
 def test_estimate__refuses_what_simulate_refuses():
     for given in ({"seeds": 0}, {"seeds": 2, "batch": "all"}, {"seeds": 2, "measure": "absent"}):
         errors = []
@@ -104,3 +128,15 @@ def test_estimate__peak_and_seconds_are_what_is_measured():
     peak, seconds, measured = json.loads(out.stdout)
     assert 1 / 1.5 < peak < 1.5, measured
     assert 1 / 5 < seconds < 5  # on a machine that may do other things; benchmarks have it closer
+
+
+def test_plan__prints_the_rows_of_the_guide():
+    home = Path(__file__).parents[1]
+    if not (home / "docs").is_dir():
+        pytest.skip("needs the repository")
+    code = "from benchmarks.plan import facts; print(*facts(10**6, 10, 4), sep='\\n')"
+    made = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr[-2000:]
+    text = (home / "docs" / "long_runs.md").read_text(encoding="utf-8")
+    rows = text.partition("| what | figure |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == made.stdout.splitlines()

@@ -7,27 +7,13 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
-
-matplotlib.use("agg")
+from figures import texts
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from gradsim import plot
 
 INF, NAN = np.inf, np.nan
-
-
-@pytest.fixture
-def ax():
-    return Figure(layout="constrained").add_subplot()
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 def sweep(*sizes, layers=12, seeds=20, dim="layer", **coords) -> xr.Dataset:
@@ -45,11 +31,6 @@ def sweep(*sizes, layers=12, seeds=20, dim="layer", **coords) -> xr.Dataset:
 
 def lines(ax):
     return [line for line in ax.lines if line.get_linestyle() != "None"]
-
-
-def texts(ax):
-    legend = ax.get_legend()
-    return [] if legend is None else [text.get_text() for text in legend.get_texts()]
 
 
 def test_profile__draws_the_median_and_the_band_over_seeds(ax):

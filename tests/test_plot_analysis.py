@@ -1,29 +1,14 @@
 """Figures of phase diagrams, decompositions and misfits: what is drawn is what was found."""
 
-import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
-
-matplotlib.use("agg")
+from figures import texts
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import gradsim as gs
 from gradsim import analysis, plot, theory
-
-
-@pytest.fixture
-def ax():
-    return Figure(layout="constrained").add_subplot()
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +21,6 @@ def grid():
 @pytest.fixture(scope="module")
 def found(grid):
     return analysis.phase_diagram(grid)
-
-
-def texts(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_phase_diagram__draws_the_numbers_over_the_grid(ax, grid, found):

@@ -1,13 +1,10 @@
 """Heat maps and bounds: what is drawn, and what is refused."""
 
-import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
 
 import gradsim as gs
-
-matplotlib.use("agg")
 
 
 def conditions(values):

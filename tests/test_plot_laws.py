@@ -1,11 +1,8 @@
 """Histograms, spectra and onsets: what is drawn, its law, its labels and what is refused."""
 
-import matplotlib
 import numpy as np
 import pytest
-
-matplotlib.use("agg")
-from matplotlib.figure import Figure
+from figures import texts
 
 import gradsim as gs
 from gradsim import plot, theory
@@ -18,27 +15,10 @@ def run(model, seeds, **more):
     return gs.simulate(model, seeds, progress=False, **more)
 
 
-@pytest.fixture
-def ax():
-    return Figure(layout="constrained").add_subplot()
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def partials():
     model = gs.MLP(depth=5, width=120, sigma_w=1.4, sigma_b=0.3, **EXACT)
     return run(model, 12, measure=["gradient", "partials"])
-
-
-def texts(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def dashed(ax):

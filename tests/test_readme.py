@@ -8,10 +8,7 @@ import re
 import tomllib
 from pathlib import Path
 
-import matplotlib
 import pytest
-
-matplotlib.use("agg")
 
 import gradsim as gs
 from gradsim.studies.depth_profile import depth_profile, summary
@@ -32,11 +29,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def _elsewhere(tmp_path, monkeypatch):
-    import matplotlib.pyplot as plt
-
     monkeypatch.chdir(tmp_path)
-    yield
-    plt.close("all")
 
 
 @compiled

@@ -219,10 +219,8 @@ def test_command__prints_and_writes_both_studies(tmp_path, capsys):
     "command",
     [
         ["studies/depth_profile.py"],
-        ["studies/nielsen.py"],
-        ["-m", "gradsim.studies.depth_profile"],
+        ["-m", "gradsim.studies.nielsen"],
         ["-m", "gradsim.studies", "depth_profile"],
-        ["-m", "gradsim.studies"],
     ],
 )
 def test_command__helps(command):

@@ -109,7 +109,7 @@ def real_radius_probability(width: int, radius: float) -> float:
     Returns
     -------
     float
-        The probability, with an absolute error below 1e-10.
+        The probability, with an absolute error below 1e-12.
 
     Raises
     ------
