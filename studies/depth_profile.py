@@ -75,10 +75,8 @@ def depth_profile(
     folder = folder_of(out)
     schemes = ["gaussian", *dict.fromkeys(USUAL.values()), "critical"]
     vary = {"activation": list(USUAL), "init": schemes, "depth": list(DEPTHS)}
-    ds = gs.simulate(
-        MODEL, seeds, vary=vary, inputs=inputs, targets=targets, threads=threads, progress=progress,
-        store=store,
-    )  # fmt: skip
+    ds = gs.simulate(MODEL, seeds, vary=vary, inputs=inputs, targets=targets, threads=threads,
+                     progress=progress, store=store)  # fmt: skip
     init = [["gaussian", usual, "critical"] for usual in USUAL.values()]
     chosen = xr.DataArray(init, {"activation": list(USUAL), "gain": list(GAINS)})
     ds = ds.sel(activation=chosen.activation, init=chosen)
@@ -89,10 +87,8 @@ def depth_profile(
     ds.attrs["history"] += "\ngradsim.studies.depth_profile: one init for each gain"
     # the configuration of `simulate` alone would describe more conditions than there are
     call = json.loads(ds.attrs["gradsim_config"])
-    config = origin("depth_profile", depth_profile) | {"seeds": call.pop("seeds")}
-    ds.attrs["gradsim_config"] = text(
-        config | {"arguments": {"examples": examples}, "simulate": call}
-    )
+    config = {"seeds": call.pop("seeds"), "arguments": {"examples": examples}, "simulate": call}
+    ds.attrs["gradsim_config"] = text(origin("depth_profile", depth_profile) | config)
     return filed(ds, folder, "depth_profile", figure)
 
 
@@ -149,17 +145,18 @@ def figure(ds: xr.Dataset) -> Any:
         decades(ax.yaxis)
         ax.set_ylabel("norm of dC/dz for one digit (log scale)")
         ax.label_outer()
-    text = f"Digits through {ds.sizes['seed']} random networks: median and 5 to 95 % band at depth "
-    text += f"{deepest}; thin: medians at depth {', '.join(map(str, others))}"
-    fig.suptitle(text, fontsize="medium")
+    shown = f"Digits through {ds.sizes['seed']} random networks: median and 5 to 95 % band at depth"
+    shown += f" {deepest}; thin: medians at depth {', '.join(map(str, others))}"
+    fig.suptitle(shown, fontsize="medium")
     return fig
 
 
 def report(ds: xr.Dataset) -> str:
     """What the study finds, as text: the table and one sentence for each condition."""
     found = summary(ds)
-    head = f"Digits through {ds.sizes['seed']} random networks 64-30-...-30-10: norm of dC/dz of"
-    return "\n".join([f"{head} a digit.", table(found), *map(sentence, found.itertuples()), ""])
+    what = "random networks 64-30-...-30-10: norm of dC/dz of a digit."
+    head = f"Digits through {ds.sizes['seed']} {what}"
+    return "\n".join([head, table(found), *map(sentence, found.itertuples()), ""])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
