@@ -63,7 +63,7 @@ def test_fifty_digits__agree_with_autograd_where_both_can(activation, output, lo
         np.testing.assert_allclose(values, ref[name], rtol=0, atol=1e-13)
 
 
-# Depth 2000 -------------------------------------------------------------------------------------
+# A thousand layers and more -----------------------------------------------------------------------
 
 DEEP = {  # model, seed, log10 of the first delta
     "sigmoid": (gs.MLP(depth=2000, width=8, activation="sigmoid"), 3, -1334.5),
@@ -78,17 +78,6 @@ DEEP = {  # model, seed, log10 of the first delta
     "identity exploding, biased": (
         gs.MLP(depth=2000, width=8, activation="identity", sigma_w=3.0, sigma_b=1.0), 3, 1760.1
     ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", DEEP)
-def test_depth_2000__agrees_with_fifty_digits(name):
-    model, seed, near = DEEP[name]
-    exact = assert_exact(model, seed, near=near)
-    assert not float64_range(exact["log10_delta_norm"])
-
-
-RECURRENT = {
     "tied tanh": (gs.RNN(steps=1000, width=8, sigma_w=0.3), 2, -475.0),
     "untied sigmoid": (
         gs.RNN(steps=1000, width=6, activation="sigmoid", tied=False), 2, -673.1
@@ -101,9 +90,9 @@ RECURRENT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RECURRENT)
-def test_1000_steps__agree_with_fifty_digits(name):
-    model, seed, near = RECURRENT[name]
+@pytest.mark.parametrize("name", DEEP)
+def test_1000_layers_and_more__agree_with_fifty_digits(name):
+    model, seed, near = DEEP[name]
     exact = assert_exact(model, seed, near=near)
     assert not float64_range(exact["log10_delta_norm"])
 
