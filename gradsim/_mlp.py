@@ -46,7 +46,8 @@ class MLP(Model):
     slope
         Slope of leaky_relu for negative arguments, of magnitude 1e6 at most.
     residual_scale
-        alpha of the residual cells; "1/sqrt(depth)" is taken at each depth.
+        alpha of the residual cells, without effect in others; "1/sqrt(depth)" is taken at each
+        depth.
     norm
         None, "layer" (Ba, Kiros and Hinton 2016) or "batch" (Ioffe and Szegedy 2015), without
         trainable scale and shift; hidden layers only.  Under "batch" the examples are one batch.

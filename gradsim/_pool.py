@@ -16,7 +16,7 @@ from gradsim.plan import Pass
 from gradsim.workspace import Results, Worker, results_bytes
 
 CHUNK_SECONDS = 0.08
-CHUNK_BYTES = 2**25  # results of a chunk
+CHUNK_BYTES = 2**23  # results of a chunk: they are copied while they lie in cache
 POLL_SECONDS = 0.1
 BAR_AFTER_SECONDS = 2.0
 

@@ -52,7 +52,9 @@ class RNN(Model):
         (Tallec and Ollivier 2018, eq. 16): log U[1, T_max - 1] is added to the bias of the forget
         gate of each unit and subtracted from that of its input gate; None means not.
     delay, skip
-        Of cell "skip": how many steps back its connection reaches, and its strength.
+        Of cell "skip": how many steps back its connection reaches, and its strength.  Numbers of
+        another cell (:data:`gradsim.cells` lists them) have no effect, so that ``vary`` can take
+        one model through several cells.
 
     Raises
     ------

@@ -137,6 +137,12 @@ def _ready(real: np.dtype) -> None:
     load_units(CONTEXT, real)
 
 
+@cache
+def _address(unit: Any, real: np.dtype) -> int:
+    """Where a measurement's kernel lies for a dtype: to look it up again takes milliseconds."""
+    return unit.address(CONTEXT, real)
+
+
 class Worker:
     """One worker's memory and the record that describes it to the engine.
 
@@ -174,7 +180,7 @@ class Worker:
         compiled = [(p, own) for p, own in zip(item.reductions, self._own) if p.unit is not None]
         hooks = np.zeros((len(compiled), width), np.int64)
         for q, (part, own) in enumerate(compiled):
-            hooks[q, 0] = part.unit.address(CONTEXT, item.real)
+            hooks[q, 0] = _address(part.unit, item.real)
             for j, array in enumerate(own):
                 hooks[q, 4 + 3 * j : 7 + 3 * j] = array.ctypes.data, *array.shape
         return hooks

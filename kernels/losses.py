@@ -167,18 +167,6 @@ def state_cost(loss, h, e, s, y, g):
 
 
 @jit
-def add_costs(m1, e1, m2, e2):
-    """Sum of two costs given as (mantissa, exponent)."""
-    if m1 == 0.0:
-        return m2, e2
-    if m2 == 0.0:
-        return m1, e1
-    if e1 >= e2:
-        return m1 + m2 * power(e2 - e1, ONE), e1
-    return m1 * power(e1 - e2, ONE) + m2, e2
-
-
-@jit
 def log10_cost(mantissa, exponent):
     """log10 of |cost|; -inf for 0."""
     if mantissa == 0.0:

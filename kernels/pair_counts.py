@@ -16,6 +16,7 @@ from ._jit import jit
 
 BUCKETS = 64  # of fractions
 TABLES, FRACTIONS, STARTS = 2, 3, 2  # rows of scratch (see `count`)
+_LANES = 64  # a histogram of whole such pieces is added without a remainder
 _FEW = 4096  # sums that are counted one by one in no more time
 _SPARSE = 8  # cells for a member of the list: beyond it the histogram costs more than the sums
 
@@ -108,14 +109,14 @@ def count(first, second, counts, tables, cells, fractions, starts):
         return
     low, span = _lowest_cell(first)
     lowest, own = _lowest_cell(second)
-    whole = span + own
-    dense = own <= _SPARSE * second.size and whole <= tables.shape[1]
+    dense = own <= _SPARSE * second.size and span + own + _LANES <= tables.shape[1]
     if not _FEW <= sums < 2**31 or not dense or max(first.size, second.size) > cells.shape[1]:
         _one_by_one(first, second, counts, tables[0])
         return
     _by_fraction(first, low, False, cells[0], fractions[0], starts[0], fractions[2])
     _by_fraction(second, lowest, True, cells[1], fractions[1], starts[1], fractions[2])
-    table, histogram = tables[0, : np.int64(whole)], tables[1, : np.int64(own) + 1]
+    room = (np.int64(own) // _LANES + 1) * _LANES
+    table, histogram = tables[0, : np.int64(span) + room], tables[1, :room]
     table[:], histogram[:] = 0, 0
     _moved(first, second, table, histogram, cells, fractions, starts)
     start, last = np.int64(low + lowest), counts.size - 1

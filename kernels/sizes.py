@@ -1,4 +1,4 @@
-"""Sizes as (mantissa, exponent): products of thousands of factors, each rounded once."""
+"""Numbers as (mantissa, exponent): sums, and products of thousands of factors rounded once."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def times(m, e, factor, k):
 
 @jit(inline=True)
 def plus(m1, e1, m2, e2):
-    """Sum of two numbers m 2**e that are not negative."""
+    """Sum of two numbers m 2**e."""
     if m1 == 0.0:
         return m2, e2
     if m2 == 0.0:

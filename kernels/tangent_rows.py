@@ -4,12 +4,12 @@ A row belongs to a direction (a slot) and an example: row slot * count + b, of n
 exponent of its own, like all rows of the engine.  Sums over rows are numbers m * 2**e.
 """
 
-from . import losses
 from ._jit import jit
 from .activations import largest_bits
 from .graded import EMPTY, square
 from .norms import lift_row
 from .program import own_floats, own_ints, own_reals
+from .sizes import plus
 
 # own arrays, after the results: tangents of each value and one product (numbers of T), their
 # exponents, rows of float64, room of a user's activation, and sums (total, Gauss-Newton, squared
@@ -44,7 +44,7 @@ def add(x, q, which, slot, m, e):
     """Add m * 2**e to one of the sums of a slot."""
     sums, sums_e = own_floats(x, q, SUMS)[which], own_ints(x, q, SUMS_E)[which]
     if m != 0.0:
-        sums[slot], sums_e[slot] = losses.add_costs(sums[slot], sums_e[slot], m, e)
+        sums[slot], sums_e[slot] = plus(sums[slot], sums_e[slot], m, e)
 
 
 @jit

@@ -20,6 +20,7 @@ from .measure import (
 )  # fmt: skip
 from .norms import EMPTY, add_squares, log10_norm
 from .program import DEPTH, WIDTH, block, cotangent, floats, ints, reals
+from .sizes import plus
 from .unrolled import write_states
 from .vecmath import exponent_of
 
@@ -82,7 +83,7 @@ def finish(x, like, s, seeds):
         mantissa, exponent = 0.0, np.int64(EMPTY)
         for b in range(x.examples):
             k = h * x.examples + b
-            mantissa, exponent = losses.add_costs(mantissa, exponent, cost[k], cost_e[k])
+            mantissa, exponent = plus(mantissa, exponent, cost[k], cost_e[k])
             if x.each:
                 scalar[LOSS * seeds + s, k] = losses.log10_cost(cost[k], cost_e[k])
         if not x.each:

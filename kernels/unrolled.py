@@ -7,6 +7,7 @@ from .heads import output_row, target_row
 from .measure import entries_of, mean_row_norm
 from .norms import EMPTY, add_row, add_squares, lift_row, log10_norm, narrow_row, row_square
 from .program import ACTIVE, DEPTH, LOSS, LOSS_ALL, cotangent, floats, ints, reals, slopes_of, value
+from .sizes import plus
 
 
 @unit
@@ -35,7 +36,7 @@ def _state_cost(x, like, k, step):
     """Add the cost of backward row k at a step; returns its gradient (1, unit) and exponent."""
     g, eg, part, part_e = state_gradient(x, like, k, step)
     cost, cost_e = floats(x.cost)[0], ints(x.cost_e)[0]
-    cost[k], cost_e[k] = losses.add_costs(cost[k], cost_e[k], part, part_e)
+    cost[k], cost_e[k] = plus(cost[k], cost_e[k], part, part_e)
     return g, eg
 
 

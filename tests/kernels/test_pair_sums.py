@@ -54,6 +54,17 @@ def test_count__is_that_of_all_sums(name):
     np.testing.assert_array_equal(counted(second, first), want)
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [logs(n) for n in (0, 1, 2, 3, 17, 300)]
+    + [np.full(40, 2.5), np.append(logs(60), 1e9), np.array([1.0, 1.0 + GRAIN] * 9)],
+)
+def test_sort__is_numpys(numbers):
+    want, n = np.sort(numbers), numbers.size
+    pair_ranks.sort(numbers, np.zeros(n), np.zeros((2, n), np.int64))
+    np.testing.assert_array_equal(numbers, want)
+
+
 @pytest.mark.parametrize("room", [3, 1000])
 @pytest.mark.parametrize("name", [name for name in LISTS if name != "none"])
 def test_sum_in_cell__has_its_rank_among_all_sums(name, room):
