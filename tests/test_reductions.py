@@ -244,6 +244,7 @@ def test_noise__mean_is_the_gradient_of_the_batch(cell):
     [
         (gs.MLP(depth=4, width=(9, 5, 8, 6, 7), sigma_b=0.3), 1),
         (gs.MLP(depth=4, width=9, activation="relu"), 1),
+        (gs.MLP(depth=2, width=(90, 70, 80), sigma_b=0.3), 1),
         (gs.MLP(depth=3, width=7, activation="relu"), 5),
         (gs.RNN(steps=4, width=6, sigma_u=0.7, tied=False), 1),
         (gs.RNN(steps=4, width=6, sigma_u=0.7, tied=False), 3),
