@@ -42,7 +42,7 @@ def cluster(count: int) -> Iterator:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as made,
+        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0") as made,
         Client(made) as client,
     ):
         client.wait_for_workers(count)

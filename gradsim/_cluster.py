@@ -183,9 +183,12 @@ class _Crew:
 
     def complete(self, parts: Iterable[range], take: Take) -> list[range]:
         """Make parts and hand each to ``take`` as it comes, in any order; those that failed."""
-        suspects = self._drain(parts, take, "part", self._window())
-        # Parts that only shared a worker with one that kills it do well alone.
-        return self._drain(suspects, take, "alone", repeat(1))
+        try:
+            suspects = self._drain(parts, take, "part", self._window())
+            # Parts that only shared a worker with one that kills it do well alone.
+            return self._drain(suspects, take, "alone", repeat(1))
+        finally:
+            self._payload.release()  # else the scheduler would make it again for nobody
 
     def _window(self) -> Iterator[int]:
         """How many parts may be in flight now: workers may come and go."""

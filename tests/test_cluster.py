@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import contextmanager
 from functools import partialmethod
 
 import numpy as np
@@ -35,8 +36,8 @@ def sizes(view, *, power=1.0):
 """
 
 
-@pytest.fixture(scope="module")
-def client():
+@contextmanager
+def cluster():
     settings = {
         "distributed.scheduler.allowed-failures": 1,
         "distributed.comm.timeouts.connect": "120s",  # a worker that starts on a busy machine
@@ -45,10 +46,24 @@ def client():
     with (
         dask.config.set(settings),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
-        ) as cluster,
-        distributed.Client(cluster) as found,
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as made,
+        distributed.Client(made) as found,
     ):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client():
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture
+def doomed():
+    """Both workers: dask does not always start again what was killed on a busy machine."""
+    with cluster() as found:
+        found.wait_for_workers(2, timeout=120)
         yield found
 
 
@@ -89,7 +104,7 @@ def test_client__a_worker_killed_on_the_way_changes_nothing(client, monkeypatch)
     assert killed
 
 
-def test_client__a_part_that_kills_every_worker_is_reported_alone(client, monkeypatch):
+def test_client__a_part_that_kills_every_worker_is_reported_alone(doomed, monkeypatch):
     monkeypatch.setattr(_work, "MOST_SEEDS", 8)
     monkeypatch.setattr(_cluster, "SMALLEST", 1)
     space = {"__name__": "__main__"}
@@ -101,7 +116,7 @@ def test_client__a_part_that_kills_every_worker_is_reported_alone(client, monkey
     guilty = set(np.flatnonzero(first < -2) // 8)
     assert len(guilty) == 1, "the premise: one part of eight"
     with pytest.raises(gs.PartialRunError) as caught:
-        gs.simulate(model, 64, client=client, progress=False)
+        gs.simulate(model, 64, client=doomed, progress=False)
     (part,) = guilty
     assert [list(seeds) for seeds in caught.value.seeds] == [list(range(8 * part, 8 * part + 8))]
     assert f"seeds {8 * part} to {8 * part + 7} died" in str(caught.value)
@@ -113,7 +128,7 @@ def test_client__a_part_that_kills_every_worker_is_reported_alone(client, monkey
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_client__fills_a_store_whose_workers_are_killed(client, tmp_path, monkeypatch, shared):
+def test_client__fills_a_store_whose_workers_are_killed(doomed, tmp_path, monkeypatch, shared):
     expected = gs.simulate(MODEL, 150, progress=False)
     monkeypatch.setattr(_work, "MOST_SEEDS", 16)
     monkeypatch.setattr(_cluster, "SMALLEST", 1)  # 10 parts
@@ -122,7 +137,7 @@ def test_client__fills_a_store_whose_workers_are_killed(client, tmp_path, monkey
 
     def kill_and_call(self, *given, call):
         if shared and not killed and len(written) > 2:
-            killed.extend(client.run(os.getpid).values())
+            killed.extend(doomed.run(os.getpid).values())
             os.kill(killed[-1], signal.SIGKILL)
         written.append(call.__name__)
         return call(self, *given)
@@ -130,10 +145,10 @@ def test_client__fills_a_store_whose_workers_are_killed(client, tmp_path, monkey
     for name in ("add", "list_part"):
         call = getattr(store.Writer, name)
         monkeypatch.setattr(store.Writer, name, partialmethod(kill_and_call, call=call))
-    same(gs.simulate(MODEL, 150, client=client, store=tmp_path / "run", progress=False), expected)
+    same(gs.simulate(MODEL, 150, client=doomed, store=tmp_path / "run", progress=False), expected)
     assert bool(killed) == shared
     assert set(written) == ({"list_part"} if shared else {"add", "list_part"})
-    again = gs.simulate(MODEL, 150, client=client, store=tmp_path / "run", progress=False)
+    again = gs.simulate(MODEL, 150, client=doomed, store=tmp_path / "run", progress=False)
     same(again, expected)
     assert written.count("list_part") == 10
     same(gs.load(tmp_path / "run"), expected)
@@ -157,7 +172,7 @@ def test_parts__shrink_so_that_all_threads_end_together(client, seeds):
     assert max(ends) - min(ends) <= max(seeds // 50, most // 64)
 
 
-@pytest.mark.parametrize("client", ["tcp://127.0.0.1:8786", 3])
-def test_client__must_be_one(client):
+@pytest.mark.parametrize("other", ["tcp://127.0.0.1:8786", 3])
+def test_client__must_be_one(other):
     with pytest.raises(TypeError, match=r"client must be a distributed.Client, got"):
-        gs.simulate(MODEL, 2, client=client)
+        gs.simulate(MODEL, 2, client=other)
