@@ -16,6 +16,10 @@ gs.simulate(gs.MLP(depth=2, width=2), 1, inputs=2, measure=measure, dtype=dtype,
 QUICK = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
 FUSED = "--xla_cpu_use_fusion_emitters=false"  # XLA aborts on a flag that it does not know
 KNOWN = ("0.10.",)  # versions of JAX with that flag
+LONG = (  # files of more than 10 s, which go first: the last file that is begun bounds the end
+    "test_agreement", "test_cluster", "test_combinations", "test_exact_laws", "test_faults",
+    "test_package", "test_range", "test_reference_table", "test_studies", "test_tape",
+)  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,6 +27,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # JAX compiles thousands of small functions, each run a few times: compiling is what takes time.
     known = importlib.metadata.version("jax").startswith(KNOWN)
     os.environ.setdefault("XLA_FLAGS", " ".join([*QUICK, *[FUSED] * known]))
+    config.option.loadscopereorder = False  # of pytest-xdist: by the number of tests in a file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
