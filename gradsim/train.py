@@ -53,7 +53,9 @@ def train(
     Parameters
     ----------
     model, seeds, inputs, targets, key, threads, memory_limit, progress, store
-        As in :func:`gradsim.simulate`.  A Network gives the weights to start from.
+        As in :func:`gradsim.simulate`.  A Network gives the weights to start from.  Threads train
+        networks side by side, but for small ones gain little: at width 16 the engine is a
+        fifteenth of a step, and the rest is Python, which runs on one thread at a time.
     optimizer
         "sgd", "momentum" (the heavy ball), "rmsprop" or "newton".  The last scales the gradient
         of each layer by the curvature along it, g / (abs(g'Hg / g'g) + damping): with
