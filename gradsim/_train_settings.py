@@ -1,6 +1,6 @@
 """What :func:`gradsim.train` does with the gradients: its own arguments, checked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Validate every argument."""
-        taken = optimizers[self.optimizer].numbers
+        optimizers[self.optimizer]  # refused where there is no such one
         self._set("steps", whole("train", "steps", self.steps))
         self._set("learning_rate", _rates(self.learning_rate))
         self._set("l2", real("train", "l2", self.l2))
@@ -41,14 +41,8 @@ class Settings:
         self._check_clip()
         for name in NUMBERS:
             value = getattr(self, name)
-            if name in taken:
-                self._set(name, real("train", name, taken[name] if value is None else value))
-            elif value is not None:
-                takers = [entry.name for entry in optimizers.values() if name in entry.numbers]
-                raise ValueError(
-                    f"train({name}={brief(value)}): optimizer={self.optimizer!r} does not take "
-                    f"{name}, which belongs to {takers}"
-                )
+            if value is not None:
+                self._set(name, real("train", name, value))
         if self.curved:
             self._check_direction()
         for name in ("momentum", "decay"):
@@ -79,10 +73,9 @@ class Settings:
         return optimizers[self.optimizer].curved
 
     def number(self, name: str) -> float:
-        """One of the optimizer's own arguments."""
+        """One of the optimizer's own arguments, or its default."""
         value = getattr(self, name)
-        assert value is not None
-        return value
+        return optimizers[self.optimizer].numbers[name] if value is None else value
 
     def with_fields(self, values: dict[str, Any]) -> "Settings":
         """Copy with some arguments replaced, validated anew."""
@@ -111,6 +104,26 @@ class Settings:
 
 
 VARIABLE = tuple(field.name for field in fields(Settings) if field.name != "steps")
+
+
+def check_taken(settings: Settings, varied: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse numbers that no optimizer of a call takes.
+
+    Raises
+    ------
+    ValueError
+        If there is one; where optimizers are varied, one of them need take it.
+    """
+    chosen = varied.get("optimizer", [settings.optimizer])
+    taken = {name for each in chosen for name in optimizers[each].numbers}
+    for name in NUMBERS:
+        value = varied.get(name, getattr(settings, name))
+        if value is not None and name not in taken:
+            takers = [entry.name for entry in optimizers.values() if name in entry.numbers]
+            raise ValueError(
+                f"train({name}={brief(value)}): optimizer={', '.join(map(repr, chosen))} does not "
+                f"take {name}, which belongs to {takers}"
+            )
 
 
 def _rates(rate: Any) -> float | tuple[float, ...]:

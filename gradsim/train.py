@@ -10,7 +10,7 @@ import xarray as xr
 from gradsim._registry import brief
 from gradsim._stored import run_stored
 from gradsim._train_results import Condition
-from gradsim._train_settings import VARIABLE, Settings
+from gradsim._train_settings import VARIABLE, Settings, check_taken
 from gradsim._training import Training
 from gradsim._validate import parse_progress
 from gradsim.models import MLP, RNN
@@ -85,7 +85,7 @@ def train(
         them is `Network.with_parameters`.
     vary
         Maps fields of the model, and arguments from ``optimizer`` to ``damping`` but ``steps``,
-        to sequences of values.
+        to sequences of values.  Numbers go to those of the varied optimizers that take them.
 
     Returns
     -------
@@ -145,6 +145,7 @@ def prepare(
         raise TypeError(f"train(keep={brief(keep)}): keep must be True or False")
     vary = {} if vary is None else vary
     of_model, of_settings = _split(vary)
+    check_taken(settings, of_settings)
     run = prepare_run(
         model, seeds, vary=of_model, inputs=inputs, targets=targets, batch="mean",
         measure=("gradient",), dtype="float64", key=key, threads=threads,

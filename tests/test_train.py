@@ -150,6 +150,19 @@ def test_train__a_sweep_holds_the_bits_of_its_conditions():
     assert bits(one) == bits(part)
 
 
+def test_train__optimizers_vary_with_the_numbers_that_only_some_take():
+    call = {"learning_rate": 0.1, "steps": 3, "inputs": 4}
+    vary = {"optimizer": ["sgd", "momentum", "rmsprop"], "decay": [0.5, 0.9]}
+    ds = gs.train(MLP, 2, vary=vary, optimizer="momentum", momentum=0.5, **call)
+    for number in vary["decay"]:
+        one = gs.train(MLP, 2, optimizer="rmsprop", decay=number, **call)
+        found = ds.sel(optimizer="rmsprop", decay=number, drop=True)
+        xr.testing.assert_identical(found.log10_loss, one.log10_loss)
+        one = gs.train(MLP, 2, optimizer="momentum", momentum=0.5, **call)
+        found = ds.sel(optimizer="momentum", decay=number, drop=True)
+        xr.testing.assert_identical(found.log10_loss, one.log10_loss)
+
+
 def test_train__structure_and_rules_vary_together():
     vary = {"optimizer": ["sgd", "rmsprop"], "tied": [True, False], "steps": [2, 3]}
     model = gs.RNN(width=3, sigma_u=1.0)
