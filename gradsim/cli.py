@@ -55,6 +55,7 @@ def _guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except KeyboardInterrupt:
+        exec("")  # under -m, Python would end by SIGINT had it come within an `exec` of text
         return _said("interrupted; finished parts of a store are kept", INTERRUPTED)
     except _commands.FAILURES as error:
         return _said(error, FAILED)

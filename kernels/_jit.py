@@ -323,12 +323,14 @@ def load_units(context: np.dtype, real: np.dtype) -> None:
     record = numba.from_dtype(context)
     with _LOCK:
         helper = None if _UNITS[0].cached(record, real) else _start_helper(real)
-        with _uncollected():
-            for this, kind in _wanted(real):
-                this.load(record, kind)
-        if helper is not None:
-            helper.kill()
-            helper.wait()
+        try:
+            with _uncollected():
+                for this, kind in _wanted(real):
+                    this.load(record, kind)
+        finally:
+            if helper is not None:
+                helper.kill()
+                helper.wait()
 
 
 def _wanted(real: np.dtype) -> list[tuple["_Unit", np.dtype]]:

@@ -72,11 +72,11 @@ def test_jacobian_and_lyapunov__agree_with_complex_steps_for_every_cell(model):
 
 def exact_log10(matrices, digits):
     """Singular values of a product of matrices, the last one first, by mpmath."""
-    mpmath.mp.dps = digits
-    product = mpmath.eye(len(matrices[0]))
-    for matrix in matrices:
-        product = product * mpmath.matrix(matrix.tolist())
-    return [float(mpmath.log10(s)) for s in mpmath.svd_r(product, compute_uv=False)]
+    with mpmath.workdps(digits):
+        product = mpmath.eye(len(matrices[0]))
+        for matrix in matrices:
+            product = product * mpmath.matrix(matrix.tolist())
+        return [float(mpmath.log10(s)) for s in mpmath.svd_r(product, compute_uv=False)]
 
 
 def test_jacobian__of_a_thousand_layers_has_every_singular_value_to_1e6():

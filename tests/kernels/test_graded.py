@@ -24,13 +24,13 @@ def found(rows, exponents):
 
 
 def exact(rows, exponents, digits):
-    mpmath.mp.dps = digits
-    matrix = mpmath.matrix(rows.tolist())
-    for i, e in enumerate(exponents):
-        for j in range(rows.shape[1]):
-            matrix[i, j] *= mpmath.mpf(2) ** int(e)
-    values = mpmath.svd_r(matrix, compute_uv=False)
-    return np.sort([float(mpmath.log10(s)) for s in values])[::-1]
+    with mpmath.workdps(digits):
+        matrix = mpmath.matrix(rows.tolist())
+        for i, e in enumerate(exponents):
+            for j in range(rows.shape[1]):
+                matrix[i, j] *= mpmath.mpf(2) ** int(e)
+        values = mpmath.svd_r(matrix, compute_uv=False)
+        return np.sort([float(mpmath.log10(s)) for s in values])[::-1]
 
 
 @pytest.mark.parametrize("step", [0, 1, 7, 60, 400])
