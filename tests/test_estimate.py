@@ -77,6 +77,7 @@ def test_estimate__counts_what_a_store_takes(tmp_path, monkeypatch):
     model, count, seconds = gs.MLP(depth=60, width=4), 20_000, 100.0
     call = {"seeds": count, "threads": 1, "store": tmp_path / "run"}
     monkeypatch.setattr(MODULE, "_run_seconds", lambda work: seconds)
+    gs.estimate(model, **call)  # imports, which an estimate counts
     plain, kept = gs.estimate(model, count, threads=1), gs.estimate(model, **call)
     spilled = gs.estimate(model, **call, memory_limit=30_000_000)
     assert plain.seconds < kept.seconds < spilled.seconds
